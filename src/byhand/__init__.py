@@ -1,0 +1,54 @@
+"""Neural networks, written by hand, that read what people write by hand.
+
+    import byhand as bh
+
+Everything a user needs hangs on `bh`. The parts are imported when they are first touched, so that `import byhand` is
+quick and `byhand.scalar`, the engine on single numbers, runs on the standard library alone.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_ROOMS = ("autodiff", "callbacks", "data", "evaluate", "files", "kernels", "losses", "nn", "ops", "optim", "recipes",
+          "scalar", "schedules", "testing")
+_NAMES = {
+    "Tensor": "tensor",
+    "check_grad": "testing",
+    "fit": "train",
+    "get_num_threads": "kernels",
+    "load": "files",
+    "no_grad": "autodiff",
+    "save": "files",
+    "set_num_threads": "kernels",
+}
+
+if TYPE_CHECKING:
+    from byhand import (
+        autodiff, callbacks, data, evaluate, files, kernels, losses, nn, ops, optim, recipes, scalar, schedules, testing
+    )
+    from byhand.autodiff import no_grad
+    from byhand.files import load, save
+    from byhand.kernels import get_num_threads, set_num_threads
+    from byhand.tensor import Tensor
+    from byhand.testing import check_grad
+    from byhand.train import fit
+
+__all__ = [
+    "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "fit", "get_num_threads", "kernels",
+    "load", "losses", "nn", "no_grad", "ops", "optim", "recipes", "save", "scalar", "schedules", "set_num_threads",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(import_module(f"byhand.{_NAMES[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"byhand.{name}")
+    raise AttributeError(f"module 'byhand' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
