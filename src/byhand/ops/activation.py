@@ -1,0 +1,96 @@
+"""Activations: the bend between two layers, without which a deep network would be one matrix.
+
+Each is written so that nothing overflows, however large the input: where eˣ is needed it is the exponential of something
+negative. Sources are named where an activation has one.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from byhand import kernels
+from byhand.autodiff import op
+
+Array = Any
+
+
+@op
+def relu(x: Array) -> Any:
+    """max(x, 0) (Nair and Hinton 2010). The slope at 0 is taken as 0."""
+    return np.maximum(x, 0), lambda g: g * (x > 0)
+
+
+@op
+def leaky_relu(x: Array, slope: float = 0.01) -> Any:
+    """x where positive, slope · x elsewhere (Maas et al. 2013)."""
+    return np.where(x > 0, x, slope * x), lambda g: np.where(x > 0, g, slope * g)
+
+
+@op
+def elu(x: Array, alpha: float = 1.0) -> Any:
+    """x where positive, alpha · (eˣ - 1) elsewhere (Clevert et al. 2016)."""
+    below = alpha * np.expm1(np.minimum(x, 0))
+    return np.where(x > 0, x, below), lambda g: np.where(x > 0, g, g * (below + alpha))
+
+
+@op
+def gelu(x: Array) -> Any:
+    """x · Φ(x), with Φ the normal distribution's cumulative function (Hendrycks and Gimpel 2016; the exact form)."""
+    cumulative = (1 + kernels.erf(x * math.sqrt(0.5))) / 2
+    density = lambda: np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return x * cumulative, lambda g: g * (cumulative + x * density())
+
+
+@op
+def sigmoid(x: Array) -> Any:
+    """1 / (1 + e⁻ˣ), between 0 and 1."""
+    value = logistic(x)
+    return value, lambda g: g * value * (1 - value)
+
+
+@op
+def silu(x: Array) -> Any:
+    """x · sigmoid(x), also called swish (Elfwing et al. 2018)."""
+    s = logistic(x)
+    return x * s, lambda g: g * s * (1 + x * (1 - s))
+
+
+def logistic(x: Array) -> Array:
+    """The sigmoid by e^-|x|, which cannot overflow."""
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, e) / (1 + e)
+
+
+@op
+def softplus(x: Array) -> Any:
+    """ln(1 + eˣ), a smooth relu (Dugas et al. 2001). Its slope is the sigmoid."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), lambda g: g * logistic(x)
+
+
+@op
+def tanh(x: Array) -> Any:
+    """The hyperbolic tangent, between -1 and 1."""
+    value = np.tanh(x)
+    return value, lambda g: g * (1 - value * value)
+
+
+@op
+def softmax(x: Array, axis: int = -1) -> Any:
+    """eˣ / Σ eˣ over `axis`: positive numbers that sum to 1 (Bridle 1990)."""
+    value = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    value /= np.sum(value, axis=axis, keepdims=True)
+
+    def gradient(g: Array) -> Array:
+        weighted = g * value
+        return weighted - value * np.sum(weighted, axis=axis, keepdims=True)
+
+    return value, gradient
+
+
+@op
+def log_softmax(x: Array, axis: int = -1) -> Any:
+    """ln softmax(x) = x - logsumexp(x), without the detour through numbers too small to hold."""
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    value = shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return value, lambda g: g - np.exp(value) * np.sum(g, axis=axis, keepdims=True)

@@ -1,0 +1,47 @@
+"""Matrix products, and the layer that is one.
+
+In y = x W, an element of x meets a row of W and an element of W meets a column of x. Slopes go back the same way, which is
+why each gradient is again a matrix product, with the other factor turned over.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from byhand.autodiff import op
+
+Array = Any
+
+
+@op
+def matmul(a: Array, b: Array) -> Any:
+    """The matrix product over the last two axes, (..., n, k) @ (..., k, m) -> (..., n, m), repeated over the axes before
+    them. A vector stands for a row on the left and for a column on the right, as in NumPy."""
+    value = np.matmul(a, b)
+    rows = a if a.ndim > 1 else a[None, :]
+    columns = b if b.ndim > 1 else b[:, None]
+
+    def matrix(g: Array) -> Array:  # put back the axis of length 1 that a vector had lost
+        g = np.asarray(g)
+        g = g if b.ndim > 1 else g[..., None]
+        return g if a.ndim > 1 else g[..., None, :]
+
+    def gradient_of_a(g: Array) -> Array:
+        back = matrix(g) @ columns.swapaxes(-1, -2)
+        return back if a.ndim > 1 else back[..., 0, :]
+
+    def gradient_of_b(g: Array) -> Array:
+        back = rows.swapaxes(-1, -2) @ matrix(g)
+        return back if b.ndim > 1 else back[..., 0]
+
+    return value, gradient_of_a, gradient_of_b
+
+
+@op
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
+    """y = x Wᵀ + b. x: (..., in); weight: (out, in); bias: (out,) or None; y: (..., out)."""
+    value = x @ weight.T
+    if bias is not None:
+        value += bias
+    rows = lambda a: a.reshape(-1, a.shape[-1])
+    return value, lambda g: g @ weight, lambda g: rows(g).T @ rows(x), lambda g: rows(g).sum(axis=0)
