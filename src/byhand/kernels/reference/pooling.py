@@ -23,7 +23,7 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     winner = np.zeros(largest.shape, np.min_scalar_type(window.size[0] * window.size[1]))
     for tap, down, across in taps:
         candidate = pictures[:, down, across]
-        winner[candidate > largest] = tap
+        np.copyto(winner, tap, where=candidate > largest)
         np.maximum(largest, candidate, out=largest)
     return channels_first(largest), winner
 

@@ -1,0 +1,222 @@
+"""What every layer has in common: it maps an input to an output, and it knows its numbers by name.
+
+A layer is a class with a `forward`. Whatever Tensor it keeps as an attribute is a parameter, which training adjusts; a NumPy
+array is a buffer, which is saved but not trained (the running mean of a batch norm); another Module is a part of it. There
+is nothing to register.
+
+    class Twice(nn.Module):
+        def __init__(self, rng):
+            self.inner = nn.Linear(8, 8, rng)
+        def forward(self, x):
+            return self.inner(self.inner(x))
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from byhand.autodiff import no_grad
+from byhand.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+Call = tuple["Module", Tensor, Tensor]
+
+_training: ContextVar[np.random.Generator | None] = ContextVar("training", default=None)
+_watched: ContextVar[list[Call] | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def training(rng: np.random.Generator) -> Iterator[None]:
+    """Within this context (of this thread only) layers behave as in training: dropout drops, drawing from `rng`, and batch
+    norm looks at the batch. Outside, they evaluate."""
+    token = _training.set(rng)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
+def training_rng() -> np.random.Generator | None:
+    """The generator of the `training` context that we are in, or None if the network is only being used."""
+    return _training.get()
+
+
+@contextmanager
+def watch() -> Iterator[list[Call]]:
+    """Collect every layer that runs in this context, as (layer, input, output), in the order in which they finish."""
+    calls: list[Call] = []
+    token = _watched.set(calls)
+    try:
+        yield calls
+    finally:
+        _watched.reset(token)
+
+
+class ShapeError(ValueError):
+    """A layer was given an input that does not fit. The message says which layer, what it got and what it needs."""
+
+    def __init__(self, layer: Module, got: tuple[int, ...], needs: str) -> None:
+        self.layer, self.outermost, self.path, self.got, self.needs = layer, layer, "", got, needs
+        super().__init__()
+
+    def found_in(self, parent: Module) -> None:
+        """On its way up, the error learns the layer's place in the network."""
+        for name, child in parent.children():
+            if child is self.outermost:
+                self.path = f"{name}.{self.path}" if self.path else name
+                self.outermost = parent
+                return
+
+    def __str__(self) -> str:
+        name = f"layer '{self.path}', {self.layer!r}," if self.path else f"{self.layer!r}"
+        return f"{name} got an input of shape {self.got}; it needs {self.needs}."
+
+
+class Module:
+    """A part of a network, or a whole one. Calling it runs `forward` on a Tensor (or an array) and returns a Tensor."""
+
+    def __call__(self, x: Any) -> Tensor:
+        if not isinstance(x, Tensor):
+            x = Tensor(x)
+        try:
+            y = self.forward(x)
+        except ShapeError as error:
+            error.found_in(self)
+            raise
+        calls = _watched.get()
+        if calls is not None:
+            calls.append((self, x, y))
+        return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the output. Every layer has its own."""
+        raise TypeError(f"{type(self).__name__} needs a method forward(self, x).")
+
+    def config(self) -> dict[str, Any]:
+        """The numbers that make another layer like this one: the arguments of its class, except `rng`."""
+        return {}
+
+    def __repr__(self) -> str:
+        usual = inspect.signature(type(self)).parameters
+        told = [f"{k}={v}" for k, v in self.config().items() if v != usual[k].default]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+    # --- its parts and numbers, by name -----------------------------------------------------------------------------------
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The parts directly below, by name. A list of modules counts its elements: 'blocks.0'."""
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+            elif isinstance(value, list | tuple):
+                yield from ((f"{name}.{i}", part) for i, part in enumerate(value) if isinstance(part, Module))
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module ('' or the prefix) and all below it, by path."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_arrays(self) -> Iterator[tuple[str, Tensor | Array]]:
+        """Every parameter and buffer, by path ('0.weight'), in PyTorch's order."""
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor | np.ndarray):
+                    yield f"{path}.{name}" if path else name, value
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter, by path. One that two layers share appears under its first name only."""
+        seen: set[int] = set()
+        for name, value in self.named_arrays():
+            if isinstance(value, Tensor) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def parameters(self) -> list[Tensor]:
+        """Every parameter, once."""
+        return [p for _, p in self.named_parameters()]
+
+    def freeze(self) -> Module:
+        """Leave this module's parameters out of training (until `requires_grad` is set again). Returns the module."""
+        for p in self.parameters():
+            p.requires_grad, p.grad = False, None
+        return self
+
+    def to(self, dtype: Any) -> Module:
+        """Convert all floating-point numbers to this dtype, in place. Returns the module."""
+        for module in dict(self.named_modules()).values():
+            for name, value in vars(module).items():
+                if isinstance(value, Tensor):
+                    value.data, value.grad = value.data.astype(dtype), None
+                elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                    setattr(module, name, value.astype(dtype))
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """A copy of every parameter and buffer under PyTorch's name."""
+        return {name: np.array(value) for name, value in self.named_arrays()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+        """Take over numbers saved by `state_dict`, here or from PyTorch. Returns the missing and the unexpected names.
+
+        Raises ValueError, before anything is changed, if a shape differs or, when strict, if a name is missing or
+        unexpected; the message lists them all.
+        """
+        own = dict(self.named_arrays())
+        missing, unexpected = [k for k in own if k not in state], [k for k in state if k not in own]
+        wrong = [f"{k} is {tuple(np.shape(state[k]))} instead of {tuple(own[k].shape)}" for k in own
+                 if k in state and np.shape(state[k]) != own[k].shape]
+        problems = [f"{what}: {', '.join(names)}" for what, names in
+                    (("missing", missing if strict else []), ("unexpected", unexpected if strict else []),
+                     ("wrong shape", wrong)) if names]
+        if problems:
+            raise ValueError(f"these weights do not fit this network ({'; '.join(problems)}).")
+        for name, value in own.items():
+            if name not in state:
+                continue
+            array = value.data if isinstance(value, Tensor) else value
+            if array.flags.writeable:
+                array[...] = state[name]
+            elif isinstance(value, Tensor):  # a layer that was built without memory
+                value.data = np.array(state[name], dtype=array.dtype)
+            if isinstance(value, Tensor):
+                value.version += 1
+        return missing, unexpected
+
+    # --- a look at it -------------------------------------------------------------------------------------------------------
+
+    def summary(self, input_shape: tuple[int, ...]) -> str:
+        """The network as a table: each layer, the shape of its output and the number of its parameters, with totals.
+
+        input_shape: of one sample, without the batch: (1, 28, 28).
+        """
+        names = {id(module): path for path, module in self.named_modules()}
+        dtype = next((p.dtype for p in self.parameters()), np.dtype(np.float32))
+        with no_grad(), watch() as calls:
+            self(np.zeros((1, *input_shape), dtype))
+        rows = [("layer", "output", "parameters"), ("input", shape_text(input_shape), "")]
+        for module, _, y in calls:
+            if not any(True for _ in module.children()):
+                count = sum(p.size for p in module.parameters())
+                label = f"{names[id(module)]}  {type(module).__name__}".strip()
+                rows.append((label, shape_text(y.shape[1:]), f"{count:,}" if count else ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
+        rule = "-" * len(lines[0])
+        total = sum(p.size for p in self.parameters())
+        trained = sum(p.size for p in self.parameters() if p.requires_grad)
+        size = sum(np.asarray(v).nbytes for _, v in self.named_arrays())
+        lines.insert(1, rule)
+        lines += [rule, f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"]
+        return "\n".join(lines)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """(N, 24, 12, 12)."""
+    return f"({', '.join(['N', *map(str, shape)])})"
