@@ -1,0 +1,185 @@
+"""Hands a data set to training one batch at a time.
+
+Images rest in memory as bytes, a quarter of the size of the float32 the network wants, so a batch is chosen, moved
+about a little (augmentation), and turned into numbers around zero (normalization) only when its turn comes. Samples
+that are in order already are handed out as views: nothing is copied that need not be. The same works on a
+`numpy.memmap` far larger than memory, because no step ever touches more than the batch.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from byhand.data.dataset import Dataset
+
+Array = NDArray[Any]
+Batch = tuple[Array, Array, Array | None]
+CHUNK = 1 << 20  # values measured at a time by `moments`: 8 MB as float64, whatever the size of the data
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """`(x * scale - mean) / std`: pixels from 0 to 255 become numbers around 0 with a spread of about 1.
+
+    `mean` and `std` are numbers, or tuples with a number for each channel (axis 1 of the images).
+    Raises ValueError for a number that is not finite, a `std` or `scale` that is not above 0, or tuples that differ in
+    length.
+    """
+
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+    scale: float = 1 / 255
+
+    def __post_init__(self) -> None:
+        for field, value in asdict(self).items():
+            by_channel = isinstance(value, tuple) and value and field != "scale"
+            for number in value if by_channel else (value,):
+                if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                    raise ValueError(f"the {field} of a Normalize is a finite number, or one a channel, not {value!r}")
+                if field != "mean" and number <= 0:
+                    raise ValueError(f"the {field} of a Normalize is above 0, not {value!r}")
+        if isinstance(self.mean, tuple) and isinstance(self.std, tuple) and len(self.mean) != len(self.std):
+            raise ValueError(f"Normalize has {len(self.mean)} means but {len(self.std)} standard deviations")
+
+    def __call__(self, images: Array, dtype: DTypeLike = np.float32) -> Array:
+        """The normalized images, same shape, as `dtype`. Raises ValueError where the number of channels differs."""
+        mean, std = self._along_channels(self.mean, images), self._along_channels(self.std, images)
+        # Two passes: one product, which also converts the integers, and one difference.
+        out: Array = np.multiply(images, (self.scale / std).astype(dtype), dtype=dtype)
+        out -= (mean / std).astype(dtype)
+        return out
+
+    def _along_channels(self, value: float | tuple[float, ...], images: Array) -> Array:
+        if not isinstance(value, tuple):
+            return np.asarray(value)
+        if images.ndim < 2 or images.shape[1] != len(value):
+            raise ValueError(f"this Normalize knows {len(value)} channels, and got an array of shape {images.shape}")
+        return np.reshape(value, (-1,) + (1,) * (images.ndim - 2))
+
+    @classmethod
+    def fit(cls, dataset: Dataset) -> "Normalize":
+        """The Normalize that gives this data set mean 0 and standard deviation 1; by channel where there are several.
+
+        Raises ValueError for an empty data set, or one where nothing varies.
+        """
+        mean, std = moments(dataset.inputs)
+        if not np.all(std > 0):
+            raise ValueError("a data set (or a channel of it) in which every value is the same cannot be normalized")
+        scale = cls.scale
+        if len(mean) == 1:
+            return cls(float(mean[0]) * scale, float(std[0]) * scale)
+        return cls(tuple((mean * scale).tolist()), tuple((std * scale).tolist()))
+
+    def to_dict(self) -> dict[str, float | list[float]]:
+        """Plain numbers and lists, ready for JSON."""
+        return {field: list(value) if isinstance(value, tuple) else value for field, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Normalize":
+        """The inverse of `to_dict`. Raises ValueError for anything else than what `to_dict` gives."""
+        if not isinstance(values, Mapping) or set(values) != {"mean", "std", "scale"}:
+            raise ValueError(f"a Normalize is written as mean, std and scale, not as {values!r}")
+        mean, std = (tuple(value) if isinstance(value, list) else value for value in (values["mean"], values["std"]))
+        return cls(mean, std, values["scale"])
+
+
+def moments(inputs: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of all values, or of each channel of `(N, C, H, W)`: two float64 arrays `(C,)`.
+
+    Measured a part at a time and in two passes, so that neither size nor a large mean costs accuracy.
+    Raises ValueError if there are no values.
+    """
+    if inputs.size == 0:
+        raise ValueError("an empty data set has no mean")
+    channels = inputs.shape[1] if inputs.ndim == 4 else 1
+    rows = max(1, CHUNK * len(inputs) // inputs.size)
+
+    def average(of: Callable[[Array], Array]) -> Array:
+        total = np.zeros(channels)
+        for start in range(0, len(inputs), rows):
+            part = np.asarray(inputs[start:start + rows], np.float64)
+            total += of(part.reshape(len(part), channels, -1)).sum(axis=(0, 2))
+        return total * channels / inputs.size
+
+    mean = average(lambda part: part)
+    return mean, np.sqrt(average(lambda part: np.square(part - mean[:, None])))
+
+
+class Loader:
+    """Iterates over a data set in batches `(inputs, targets, weights or None)`, once each time it is asked.
+
+    `batch_size`: samples a batch; None is the whole data set in one. The last batch may be smaller, unless
+    `drop_last`. `rng`: shuffles anew for every pass, and is what `augment` draws from; without it the order is kept.
+    `augment`: `(images, rng) -> images`, before normalization. `normalize`: without it inputs are only converted.
+    `dtype`: of inputs, of weights, and of targets that are not whole numbers.
+
+    Raises ValueError for an empty data set, a batch size under 1, an `augment` without `rng`, or no batch at all.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+        normalize: Normalize | None = None,
+        augment: Callable[[Array, np.random.Generator], Array] | None = None,
+        drop_last: bool = False,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        if len(dataset) == 0:
+            raise ValueError("the data set is empty: there is nothing to load")
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise ValueError(f"rng is a NumPy generator, for example np.random.default_rng(0), not {rng!r}")
+        if augment is not None and rng is None:
+            raise ValueError("augmentation is random: give the Loader an rng to draw from")
+        self.dataset = dataset
+        self.batch_size = len(dataset) if batch_size is None else _positive(batch_size)
+        self.rng = rng
+        self.normalize = normalize
+        self.augment = augment
+        self.drop_last = drop_last
+        self.dtype = np.dtype(dtype)
+        if self.dtype.kind != "f":
+            raise ValueError(f"a network computes with floating-point numbers; dtype cannot be {self.dtype}")
+        if len(self) == 0:
+            raise ValueError(f"{len(dataset)} samples do not fill one batch of {self.batch_size}; "
+                             "take smaller batches, or do not set drop_last")
+
+    def __len__(self) -> int:
+        """The number of batches in one pass."""
+        full, left = divmod(len(self.dataset), self.batch_size)
+        return full + (left > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = None if self.rng is None else self.rng.permutation(len(self.dataset))
+        for batch in range(len(self)):
+            rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            yield self._prepare(rows if order is None else order[rows])
+
+    def _prepare(self, rows: slice | Array) -> Batch:
+        inputs = np.asarray(self.dataset.inputs[rows])
+        if self.augment is not None and self.rng is not None:
+            inputs = self.augment(inputs, self.rng)
+        if self.normalize is not None:
+            inputs = self.normalize(inputs, self.dtype)
+        targets = np.asarray(self.dataset.targets[rows])
+        weights = None if self.dataset.weights is None else self.dataset.weights[rows].astype(self.dtype, copy=False)
+        if targets.dtype.kind == "f":
+            targets = targets.astype(self.dtype, copy=False)
+        return inputs.astype(self.dtype, copy=False), targets, weights
+
+
+def _positive(batch_size: int) -> int:
+    try:
+        size = operator.index(batch_size)
+    except TypeError:
+        size = 0
+    if isinstance(batch_size, bool) or size < 1:
+        raise ValueError(f"batch_size is a whole number of at least 1, or None for all at once, not {batch_size!r}")
+    return size
