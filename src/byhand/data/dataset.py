@@ -111,8 +111,8 @@ def split(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[
 
     `fraction`: the share held out, between 0 and 1, or the number of samples as an int. Where the targets are classes
     the draw is stratified: each class keeps its share in both parts, and a class with two samples or more has at least
-    one in each (where a very small `fraction` conflicts with that, a few more are held out). Both parts keep the
-    original order; the same `rng` state gives the same parts.
+    one in each (a `fraction` too small or too large for that gives way as much as it must). Both parts
+    keep the original order; the same `rng` state gives the same parts.
 
     Raises ValueError for a fraction or a count that leaves one part empty.
     """

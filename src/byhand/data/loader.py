@@ -19,7 +19,7 @@ from byhand.data.dataset import Dataset
 
 Array = NDArray[Any]
 Batch = tuple[Array, Array, Array | None]
-CHUNK = 1 << 20  # values measured at a time by `moments`: 8 MB as float64, whatever the size of the data
+CHUNK = 1 << 18  # values measured at a time by `moments`: 2 MB as float64, whatever the size of the data
 
 
 @dataclass(frozen=True)

