@@ -16,7 +16,7 @@ import numpy as np
 
 from byhand.optim.groups import Array, Group, Parameters, Settings, Slot, checked, lay_out
 
-BLOCK = 1 << 16  # numbers updated at a time: few enough for the processor's cache, many enough to hide Python's cost
+BLOCK = 1 << 17  # numbers updated at a time: few enough for the processor's cache, many enough to hide Python's cost
 
 
 @dataclass(eq=False, slots=True)
