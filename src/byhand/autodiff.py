@@ -1,10 +1,11 @@
 """The engine: how a program learns the slope of everything it computes.
 
-Write a calculation as a chain of small steps. Each step knows one fact of school calculus: how much its result moves when
-one of its inputs moves. The chain rule says that slopes along a chain multiply, and that slopes arriving by several ways
-add up. So it is enough to remember, for every value, which values it came from and the slope of that one step; then walk
-back from the result, once, in the right order, multiplying and adding. That walk is called reverse-mode automatic
-differentiation, or backpropagation (Linnainmaa 1970; Rumelhart, Hinton and Williams 1986), and it is all of this file.
+Write a calculation as a chain of small steps. Each step knows one fact of school calculus: how much its result moves
+when one of its inputs moves. The chain rule says that slopes along a chain multiply, and that slopes arriving by
+several ways add up. So it is enough to remember, for every value, which values it came from and the slope of that one
+step; then walk back from the result, once, in the right order, multiplying and adding. That walk is called reverse-mode
+automatic differentiation, or backpropagation (Linnainmaa 1970; Rumelhart, Hinton and Williams 1986), and it is all of
+this file.
 
 The engine does not know what a value is. `byhand.scalar` puts single numbers in, `byhand.tensor` puts arrays in.
 """
@@ -76,9 +77,8 @@ class Node:
             for parent, gradient_of, _ in node.links or ():
                 g = unbroadcast(gradient_of(received), parent.data)
                 if parent.grad is not None:
-                    parent.grad = parent.grad + g
-                else:
-                    parent.grad = g if parent.links else own(g, received)
+                    g = parent.grad + g
+                parent.grad = g if parent.links else own(g, received)
             if node.links and not retain_graph:
                 node.links = None
 
@@ -110,8 +110,8 @@ def topological(root: Node) -> list[Node]:
 def check_links(node: Node) -> None:
     """Refuse, before any gradient is touched, a graph that would give wrong ones."""
     if node.links is None:
-        raise GraphError(f"backward() came to a result of '{node.op}' whose graph an earlier backward() released. Compute "
-                         "it again, or call the earlier backward() with retain_graph=True.")
+        raise GraphError(f"backward() came to a result of '{node.op}' whose graph an earlier backward() released. "
+                         "Compute it again, or call the earlier backward() with retain_graph=True.")
     for parent, _, version in node.links:
         if parent.version != version:
             raise GraphError(f"a value used by '{node.op}' was changed in place (by an optimizer's step or "
@@ -122,26 +122,30 @@ def unbroadcast(g: Any, like: Any) -> Any:
     """Bring a gradient to the shape and dtype of its value.
 
     Where an operation repeated `like` along an axis, every copy has sent its own slope back, and slopes add: the
-    gradient is the sum over that axis. Plain numbers pass through.
+    gradient is the sum over that axis. Plain numbers pass through. Raises GraphError for a shape that no repeating of
+    `like` gives: a mistake in an operation's gradient.
     """
     shape = getattr(like, "shape", None)
     if shape is None:
         return g
     if g.shape != shape:
         extra = g.ndim - len(shape)
-        repeated = tuple(i + extra for i, n in enumerate(shape) if n == 1 and g.shape[i + extra] != 1)
-        g = g.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
+        if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
+            raise GraphError(f"an operation gave a gradient of shape {g.shape} for an argument of shape {shape}.")
+        repeated = tuple(i for i in range(g.ndim) if i < extra or g.shape[i] != shape[i - extra])
+        g = g.sum(axis=repeated, keepdims=True).reshape(shape)
     return g if g.dtype == like.dtype else g.astype(like.dtype)
 
 
 def own(g: Any, received: Any) -> Any:
-    """A leaf's gradient is its own: copied where the array also belongs to somebody else (as in a + b)."""
-    if hasattr(g, "copy") and (g is received or g.base is not None):
-        return g.copy()
+    """A leaf's gradient is its own: copied where the array also belongs to somebody else (as in a + b), and an array
+    even where NumPy's arithmetic has made a bare number of it."""
+    if hasattr(g, "reshape") and (g is received or g.base is not None or not g.shape):
+        return g[...].copy()
     return g
 
 
-# --- recording ------------------------------------------------------------------------------------------------------------
+# --- recording --------------------------------------------------------------------------------------------------------
 
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 
@@ -172,10 +176,12 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def apply(*arguments: Any, **options: Any) -> Any:
-        if any([isinstance(option, Node) for option in options.values()]):  # f(x, weight=w): put w in its place
-            bound = signature.bind(*arguments, **options)
-            bound.apply_defaults()
-            arguments, options = bound.args, bound.kwargs
+        for option in options.values():
+            if isinstance(option, Node):  # f(x, weight=w): put w in its place
+                bound = signature.bind(*arguments, **options)
+                bound.apply_defaults()
+                arguments, options = bound.args, bound.kwargs
+                break
         node = None
         needed = False
         plain = []
@@ -194,9 +200,14 @@ def op(function: Callable[..., Any]) -> Callable[..., Any]:
         value = node.kind(result[0])
         if needed and _recording.get():
             value.op = function.__name__.lstrip("_")
-            value.links = tuple([(a, gradient_of, a.version) for a, gradient_of in zip(arguments, result[1:], strict=False)
-                                 if isinstance(a, Node) and a.requires_grad and gradient_of is not None])
+            gradients = result[1:]
+            value.links = tuple([(a, gradient, a.version) for a, gradient in zip(arguments, gradients, strict=False)
+                                 if isinstance(a, Node) and a.requires_grad and gradient is not None])
             value.requires_grad = bool(value.links)
+            for i, a in enumerate(arguments[len(gradients):], len(gradients)):
+                if isinstance(a, Node) and a.requires_grad:
+                    raise GraphError(f"'{value.op}' has no gradient for its argument {i}, which requires one; give a "
+                                     "plain value, or detach() it.")
         return value
 
     return apply

@@ -36,7 +36,10 @@ class Tensor(Node):
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None) -> None:
         if type(data) is not np.ndarray or dtype is not None:
             data = array_of(data, dtype)
-        if requires_grad and data.dtype.kind != "f":
+        kind = data.dtype.kind
+        if kind not in "fiub":
+            raise TypeError(f"a Tensor needs real numbers, got an array of {data.dtype}.")
+        if requires_grad and kind != "f":
             raise TypeError(f"requires_grad needs an array of floats, got {data.dtype}; give dtype=np.float32.")
         super().__init__(data, requires_grad)
 
@@ -47,15 +50,15 @@ class Tensor(Node):
         """
         if gradient is None:
             if self.data.size != 1:
-                raise GraphError(f"backward() starts from a single number such as a loss; this tensor has shape "
+                raise GraphError("backward() starts from a single number such as a loss; this tensor has shape "
                                  f"{self.shape}. Reduce it (say, with .mean()) or pass the gradient that arrives here.")
             gradient = np.ones_like(self.data)
-        gradient = np.asarray(gradient, dtype=self.data.dtype)
+        gradient = np.array(gradient, dtype=self.data.dtype)  # a copy: what the caller does with theirs is their affair
         if gradient.shape != self.shape:
             raise ValueError(f"the gradient given to backward() has shape {gradient.shape}; it needs {self.shape}.")
         super().backward(gradient, retain_graph)
 
-    # --- what it holds --------------------------------------------------------------------------------------------------
+    # --- what it holds ------------------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,7 +111,7 @@ class Tensor(Node):
 
     __hash__ = object.__hash__
 
-    # --- operators ------------------------------------------------------------------------------------------------------
+    # --- operators ----------------------------------------------------------------------------------------------------
 
     __add__ = __radd__ = ops.add
     __sub__ = ops.subtract
@@ -135,12 +138,12 @@ class Tensor(Node):
         return ops.power(other, self)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return ops.matmul(np.asarray(other), self)
+        return ops.matmul(other, self)
 
     def __getitem__(self, key: Any) -> Any:
         return ops.index(self, tuple(map(array_in, key)) if isinstance(key, tuple) else array_in(key))
 
-    # --- methods --------------------------------------------------------------------------------------------------------
+    # --- methods ------------------------------------------------------------------------------------------------------
 
     exp, log, sqrt, abs, clip = ops.exp, ops.log, ops.sqrt, ops.abs, ops.clip
     sum, mean, var, max, min = ops.sum, ops.mean, ops.var, ops.max, ops.min
@@ -165,8 +168,6 @@ def array_of(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         array = np.asarray(data, dtype=dtype)
     except ValueError as error:
         raise TypeError(f"a Tensor needs numbers in a regular shape: {error}.") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"a Tensor needs real numbers, got {array.dtype} data of type {type(data).__name__}.")
     if dtype is None and array.dtype == np.float64 and not isinstance(data, np.ndarray | np.generic):
         array = array.astype(np.float32)  # Python's own floats say nothing about precision
     return array

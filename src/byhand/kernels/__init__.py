@@ -1,7 +1,7 @@
 """Plain arrays in, plain arrays out: the only room that knows how fast things are done.
 
-`reference` is the readable truth, in NumPy. A faster body of a kernel has the same name and signature and gives the same
-numbers, so whoever calls it here need not know which one runs.
+`reference` is the readable truth, in NumPy. A faster body of a kernel has the same name and signature and gives the
+same numbers, so whoever calls it here need not know which one runs.
 """
 
 from byhand.kernels.reference import (

@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 
 def set_num_threads(n: int) -> None:
-    """Let the arithmetic use n threads, in this whole process. Raises ValueError unless n is a whole number of at least 1."""
+    """Let the arithmetic use n threads, in this whole process. Raises ValueError unless n is a whole number of at least
+    1."""
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise ValueError(f"the number of threads must be a whole number of at least 1, got {n!r}.")
     threadpool_limits(limits=n, user_api="blas")

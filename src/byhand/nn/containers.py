@@ -38,8 +38,8 @@ class Sequential(Module):
 class Residual(Module):
     """y = x + body(x): the layers learn only what to change (He et al. 2016, section 3.1).
 
-    `shortcut`, a layer such as a 1 × 1 convolution, brings x to the body's shape where that differs. Parameters are named
-    'body.0.weight', 'shortcut.weight'.
+    `shortcut`, a layer such as a 1 × 1 convolution, brings x to the body's shape where that differs. Parameters are
+    named 'body.0.weight', 'shortcut.weight'.
     """
 
     def __init__(self, *body: Module, shortcut: Module | None = None) -> None:
@@ -50,7 +50,8 @@ class Residual(Module):
         y = self.body(x)
         around = x if self.shortcut is None else self.shortcut(x)
         if around.shape != y.shape:
-            raise ShapeError(self, x.shape, f"a body and a shortcut that end in one shape, not {y.shape} and {around.shape}")
+            raise ShapeError(self, x.shape, "a body and a shortcut that end in one shape, not "
+                                            f"{y.shape} and {around.shape}")
         return ops.add(around, y)
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
 """First weights: random, and of the right size.
 
 Too large, and the numbers explode on their way through the layers; too small, and they fade away. A unit that adds up n
-inputs has an output √n times as spread as one of them, so weights are drawn with a spread of about 1/√n. n is the fan_in,
-the number of inputs of a unit; the fan_out is the number of units that an input reaches.
+inputs has an output √n times as spread as one of them, so weights are drawn with a spread of about 1/√n. n is the
+fan_in, the number of inputs of a unit; the fan_out is the number of units that an input reaches.
 
 An initializer is a function (shape, rng) -> array. Shapes are (out, in) or (out, in, kH, kW), as layers keep them.
 """

@@ -12,12 +12,15 @@ from byhand import kernels, ops
 from byhand.nn import init
 from byhand.nn.init import Initializer
 from byhand.nn.module import Module, ShapeError, training_rng
-from byhand.ops.convolution import Pair, pair
+from byhand.ops.convolution import Pair, window_of
 from byhand.tensor import Tensor
 
 
 def parameter(initializer: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Tensor:
     """A Tensor to be trained."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError("a layer draws its first weights from a generator such as np.random.default_rng(0), got "
+                        f"{rng!r}.")
     array = initializer(shape, rng)
     if array.shape != shape:
         raise ValueError(f"the initializer returned shape {array.shape} instead of {shape}.")
@@ -31,22 +34,11 @@ def positive(layer: str, **sizes: Any) -> None:
             raise ValueError(f"{layer} needs {name} to be a whole number of at least 1, got {n!r}.")
 
 
-def check_window(layer: str, size: Pair, stride: Pair, padding: Pair, dilation: Pair = 1) -> None:
-    """The numbers of a window, each a whole number or a pair of them."""
-    for name, value, least in (("size", size, 1), ("stride", stride, 1), ("padding", padding, 0),
-                               ("dilation", dilation, 1)):
-        numbers = value if isinstance(value, tuple | list) else (value,) * 2
-        if len(numbers) != 2 or any(not isinstance(n, int | np.integer) or isinstance(n, bool) or n < least
-                                    for n in numbers):
-            raise ValueError(f"{layer} needs its {name} to be a whole number of at least {least}, or a pair of them, "
-                             f"got {value!r}.")
-
-
 class Linear(Module):
     """y = x Wᵀ + b: every output is a weighted sum of all inputs.
 
-    x: (..., in_features) -> (..., out_features). weight: (out_features, in_features), He-normal unless `weight_init` says
-    otherwise; bias: (out_features,), zeros, or None with bias=False.
+    x: (..., in_features) -> (..., out_features). weight: (out_features, in_features), He-normal unless `weight_init`
+    says otherwise; bias: (out_features,), zeros, or None with bias=False.
     """
 
     def __init__(self, in_features: int, out_features: int, rng: np.random.Generator, *, bias: bool = True,
@@ -69,8 +61,8 @@ class Linear(Module):
 class Conv2d(Module):
     """Filters laid over every place of a picture; see `ops.conv2d`.
 
-    x: (N, in_channels, H, W) -> (N, out_channels, H', W'). weight: (out_channels, in_channels / groups, kH, kW), He-normal
-    unless `weight_init` says otherwise; bias: (out_channels,), zeros, or None with bias=False.
+    x: (N, in_channels, H, W) -> (N, out_channels, H', W'). weight: (out_channels, in_channels / groups, kH, kW),
+    He-normal unless `weight_init` says otherwise; bias: (out_channels,), zeros, or None with bias=False.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: Pair, rng: np.random.Generator, *,
@@ -78,12 +70,11 @@ class Conv2d(Module):
                  weight_init: Initializer = init.he_normal, bias_init: Initializer = init.zeros,
                  dtype: Any = np.float32) -> None:
         positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
-        check_window("Conv2d", kernel_size, stride, padding, dilation)
+        self.window = window_of("Conv2d", kernel_size, stride, padding, dilation)
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d cannot split {in_channels} channels and {out_channels} filters into {groups} equal "
-                             "groups.")
+            raise ValueError(f"Conv2d cannot split {in_channels} channels and {out_channels} filters into {groups} "
+                             "equal groups.")
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.window = kernels.Window(pair(kernel_size), pair(stride), pair(padding), pair(dilation))
         self.weight = parameter(weight_init, (out_channels, in_channels // groups, *self.window.size), rng, dtype)
         self.bias = parameter(bias_init, (out_channels,), rng, dtype) if bias else None
 
@@ -107,10 +98,10 @@ def one_if_equal(p: tuple[int, int]) -> Pair:
 
 def check_picture(layer: Module, x: Tensor, window: kernels.Window, channels: int | None = None) -> None:
     """Refuse what is not a batch of pictures with these channels, large enough for the window."""
-    least = [d * (k - 1) + 1 - 2 * p for k, p, d in zip(window.size, window.padding, window.dilation, strict=True)]
+    rows, columns = window.smallest_picture()
     fits = x.ndim == 4 and channels in (None, x.shape[1])
-    if not fits or x.shape[2] < least[0] or x.shape[3] < least[1]:
-        size = f" with H of at least {max(least[0], 1)} and W of at least {max(least[1], 1)}" if fits else ""
+    if not fits or x.shape[2] < rows or x.shape[3] < columns:
+        size = f" with H of at least {rows} and W of at least {columns}" if fits else ""
         raise ShapeError(layer, x.shape, f"(N, {channels or 'C'}, H, W){size}")
 
 
@@ -122,6 +113,9 @@ class BatchNorm(Module):
 
     def __init__(self, num_features: int, *, eps: float = 1e-5, momentum: float = 0.1, dtype: Any = np.float32) -> None:
         positive(type(self).__name__, num_features=num_features)
+        if not (eps > 0 and 0 <= momentum <= 1):
+            raise ValueError(f"{type(self).__name__} needs eps above 0 and a momentum from 0 to 1, got {eps!r} and "
+                             f"{momentum!r}.")
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Tensor(np.ones(num_features, dtype), requires_grad=True)
         self.bias = Tensor(np.zeros(num_features, dtype), requires_grad=True)
@@ -139,8 +133,8 @@ class BatchNorm(Module):
         in_training = training_rng() is not None
         if in_training:
             if x.size == self.num_features:
-                raise ShapeError(self, x.shape, "more than one value for each channel in training, since one value has no "
-                                                "variance: use a larger batch")
+                raise ShapeError(self, x.shape, "more than one value for each channel in training, since one value has "
+                                                "no variance: use a larger batch")
             self.num_batches_tracked += 1
         return ops.batch_norm(x, self.weight, self.bias, running_mean=self.running_mean, running_var=self.running_var,
                               training=in_training, momentum=self.momentum, eps=self.eps)
@@ -162,9 +156,11 @@ class LayerNorm(Module):
     """Normalize each sample over its last axes, those of `normalized_shape`; see `ops.layer_norm`."""
 
     def __init__(self, normalized_shape: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
-        shape = (normalized_shape,) if isinstance(normalized_shape, int | np.integer) else tuple(normalized_shape)
+        shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
         for n in shape or (0,):
             positive("LayerNorm", normalized_shape=n)
+        if not eps > 0:
+            raise ValueError(f"LayerNorm needs eps above 0, got {eps!r}.")
         self.normalized_shape, self.eps = shape, eps
         self.weight = Tensor(np.ones(shape, dtype), requires_grad=True)
         self.bias = Tensor(np.zeros(shape, dtype), requires_grad=True)

@@ -1,8 +1,8 @@
 """What every layer has in common: it maps an input to an output, and it knows its numbers by name.
 
-A layer is a class with a `forward`. Whatever Tensor it keeps as an attribute is a parameter, which training adjusts; a NumPy
-array is a buffer, which is saved but not trained (the running mean of a batch norm); another Module is a part of it. There
-is nothing to register.
+A layer is a class with a `forward`. Whatever Tensor it keeps as an attribute is a parameter, which training adjusts; a
+NumPy array is a buffer, which is saved but not trained (the running mean of a batch norm); another Module is a part of
+it. There is nothing to register.
 
     class Twice(nn.Module):
         def __init__(self, rng):
@@ -33,8 +33,10 @@ _watched: ContextVar[list[Call] | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def training(rng: np.random.Generator) -> Iterator[None]:
-    """Within this context (of this thread only) layers behave as in training: dropout drops, drawing from `rng`, and batch
-    norm looks at the batch. Outside, they evaluate."""
+    """Within this context (of this thread only) layers behave as in training: dropout drops, drawing from `rng`, and
+    batch norm looks at the batch. Outside, they evaluate. Raises TypeError for anything but a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"training needs a generator such as np.random.default_rng(0), got {rng!r}.")
     token = _training.set(rng)
     try:
         yield
@@ -107,7 +109,7 @@ class Module:
         told = [f"{k}={v}" for k, v in self.config().items() if v != usual[k].default]
         return f"{type(self).__name__}({', '.join(told)})"
 
-    # --- its parts and numbers, by name -----------------------------------------------------------------------------------
+    # --- its parts and numbers, by name -------------------------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """The parts directly below, by name. A list of modules counts its elements: 'blocks.0'."""
@@ -150,11 +152,13 @@ class Module:
 
     def to(self, dtype: Any) -> Module:
         """Convert all floating-point numbers to this dtype, in place. Returns the module."""
-        for module in dict(self.named_modules()).values():
+        for _, module in self.named_modules():
             for name, value in vars(module).items():
+                if not isinstance(value, Tensor | np.ndarray) or value.dtype.kind != "f":
+                    continue
                 if isinstance(value, Tensor):
                     value.data, value.grad = value.data.astype(dtype), None
-                elif isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                else:
                     setattr(module, name, value.astype(dtype))
         return self
 
@@ -165,31 +169,32 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
         """Take over numbers saved by `state_dict`, here or from PyTorch. Returns the missing and the unexpected names.
 
-        Raises ValueError, before anything is changed, if a shape differs or, when strict, if a name is missing or
-        unexpected; the message lists them all.
+        Raises ValueError, before anything is changed, if a shape differs, if something is not numbers or, when strict,
+        if a name is missing or unexpected; the message lists them all.
         """
         own = dict(self.named_arrays())
         missing, unexpected = [k for k in own if k not in state], [k for k in state if k not in own]
-        wrong = [f"{k} is {tuple(np.shape(state[k]))} instead of {tuple(own[k].shape)}" for k in own
-                 if k in state and np.shape(state[k]) != own[k].shape]
+        given = {k: np.asarray(state[k]) for k in own if k in state}
+        shapes = [f"{k} is {a.shape} instead of {own[k].shape}" for k, a in given.items() if a.shape != own[k].shape]
+        kinds = [f"{k} is {a.dtype}" for k, a in given.items() if a.dtype.kind not in "fiub"]
         problems = [f"{what}: {', '.join(names)}" for what, names in
                     (("missing", missing if strict else []), ("unexpected", unexpected if strict else []),
-                     ("wrong shape", wrong)) if names]
+                     ("wrong shape", shapes), ("not numbers", kinds)) if names]
         if problems:
             raise ValueError(f"these weights do not fit this network ({'; '.join(problems)}).")
-        for name, value in own.items():
-            if name not in state:
+        for name, array in given.items():
+            value = own[name]
+            if isinstance(value, np.ndarray):
+                value[...] = array
                 continue
-            array = value.data if isinstance(value, Tensor) else value
-            if array.flags.writeable:
-                array[...] = state[name]
-            elif isinstance(value, Tensor):  # a layer that was built without memory
-                value.data = np.array(state[name], dtype=array.dtype)
-            if isinstance(value, Tensor):
-                value.version += 1
+            if value.data.flags.writeable:
+                value.data[...] = array
+            else:  # a layer that was built without memory
+                value.data = np.array(array, dtype=value.dtype)
+            value.version += 1
         return missing, unexpected
 
-    # --- a look at it -------------------------------------------------------------------------------------------------------
+    # --- a look at it -------------------------------------------------------------------------------------------------
 
     def summary(self, input_shape: tuple[int, ...]) -> str:
         """The network as a table: each layer, the shape of its output and the number of its parameters, with totals.
@@ -211,7 +216,7 @@ class Module:
         rule = "-" * len(lines[0])
         total = sum(p.size for p in self.parameters())
         trained = sum(p.size for p in self.parameters() if p.requires_grad)
-        size = sum(np.asarray(v).nbytes for _, v in self.named_arrays())
+        size = sum(a.nbytes for a in {id(v): np.asarray(v) for _, v in self.named_arrays()}.values())
         lines.insert(1, rule)
         lines += [rule, f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"]
         return "\n".join(lines)

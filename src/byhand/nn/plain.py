@@ -3,34 +3,34 @@
 import math
 from typing import Any
 
-from byhand import kernels, ops
-from byhand.nn.layers import check_picture, check_window, one_if_equal
+from byhand import ops
+from byhand.nn.layers import check_picture, one_if_equal
 from byhand.nn.module import Module, ShapeError, training_rng
-from byhand.ops.convolution import Pair, pair
+from byhand.ops.convolution import Pair, pool_window
 from byhand.tensor import Tensor
 
 
-class MaxPool2d(Module):
-    """The largest element in each window, (N, C, H, W) -> (N, C, H', W'). The stride is the window's size unless given."""
+class Pool2d(Module):
+    """What both kinds of pooling have in common: a window, whose stride is its size unless given."""
 
     def __init__(self, kernel_size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> None:
-        stride = kernel_size if stride is None else stride
-        check_window(type(self).__name__, kernel_size, stride, padding)
-        self.window = kernels.Window(pair(kernel_size), pair(stride), pair(padding), (1, 1))
-        if any(2 * p > k for p, k in zip(self.window.padding, self.window.size, strict=True)):
-            raise ValueError(f"{type(self).__name__} needs a padding of at most half the window {kernel_size}, got {padding}.")
+        self.window = pool_window(type(self).__name__, kernel_size, stride, padding)
 
     def config(self) -> dict[str, Any]:
         size, stride, padding, _ = (one_if_equal(p) for p in self.window)
         return {"kernel_size": size, "stride": stride, "padding": padding}
+
+
+class MaxPool2d(Pool2d):
+    """The largest element in each window, (N, C, H, W) -> (N, C, H', W')."""
 
     def forward(self, x: Tensor) -> Tensor:
         check_picture(self, x, self.window)
         return ops.max_pool2d(x, self.window.size, stride=self.window.stride, padding=self.window.padding)
 
 
-class AvgPool2d(MaxPool2d):
-    """The mean of each window, (N, C, H, W) -> (N, C, H', W'). The stride is the window's size unless given."""
+class AvgPool2d(Pool2d):
+    """The mean of each window, zeros of the padding included, (N, C, H, W) -> (N, C, H', W')."""
 
     def forward(self, x: Tensor) -> Tensor:
         check_picture(self, x, self.window)

@@ -1,7 +1,7 @@
 """Every operation that can be differentiated, one function each: its value, then its gradients, on the same screen.
 
-They take Tensors, arrays and numbers alike. With a Tensor among the arguments they return a Tensor that remembers how it
-came about; with arrays alone they are plain functions of arrays.
+They take Tensors, arrays and numbers alike. With a Tensor among the arguments they return a Tensor that remembers how
+it came about; with arrays alone they are plain functions of arrays.
 """
 
 from byhand.ops.activation import (

@@ -1,7 +1,7 @@
 """Activations: the bend between two layers, without which a deep network would be one matrix.
 
-Each is written so that nothing overflows, however large the input: where eˣ is needed it is the exponential of something
-negative. Sources are named where an activation has one.
+Each is written so that nothing overflows, however large the input: where eˣ is needed it is the exponential of
+something negative. Sources are named where an activation has one.
 """
 
 import math
@@ -38,8 +38,12 @@ def elu(x: Array, alpha: float = 1.0) -> Any:
 def gelu(x: Array) -> Any:
     """x · Φ(x), with Φ the normal distribution's cumulative function (Hendrycks and Gimpel 2016; the exact form)."""
     cumulative = (1 + kernels.erf(x * math.sqrt(0.5))) / 2
-    density = lambda: np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
-    return x * cumulative, lambda g: g * (cumulative + x * density())
+
+    def gradient(g: Array) -> Array:
+        near = np.minimum(np.abs(x), 40)  # further out the density is 0 anyway, and x² might overflow
+        return g * (cumulative + x * np.exp(-near * near / 2) / math.sqrt(2 * math.pi))
+
+    return x * cumulative, gradient
 
 
 @op

@@ -97,18 +97,18 @@ def clip(a: Array, low: float | None = None, high: float | None = None) -> Any:
 @op
 def maximum(a: Array, b: Array) -> Any:
     """The larger of a and b. Where they are equal, each gets half of the slope."""
-    return np.maximum(a, b), lambda g: g * share(a, b), lambda g: g * share(b, a)
+    return np.maximum(a, b), lambda g: where_ahead(g, a, b), lambda g: where_ahead(g, b, a)
 
 
 @op
 def minimum(a: Array, b: Array) -> Any:
     """The smaller of a and b. Where they are equal, each gets half of the slope."""
-    return np.minimum(a, b), lambda g: g * share(b, a), lambda g: g * share(a, b)
+    return np.minimum(a, b), lambda g: where_ahead(g, b, a), lambda g: where_ahead(g, a, b)
 
 
-def share(a: Array, b: Array) -> Array:
-    """1 where a is ahead of b, a half where they are level, 0 where a is behind."""
-    return (np.sign(np.subtract(a, b)) + 1) / 2
+def where_ahead(g: Array, a: Array, b: Array) -> Array:
+    """g where a is ahead of b, half of it where they are level, 0 where a is behind."""
+    return np.where(np.greater(a, b), g, np.where(np.equal(a, b), g / 2, 0))
 
 
 @op

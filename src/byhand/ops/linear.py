@@ -1,7 +1,7 @@
 """Matrix products, and the layer that is one.
 
-In y = x W, an element of x meets a row of W and an element of W meets a column of x. Slopes go back the same way, which is
-why each gradient is again a matrix product, with the other factor turned over.
+In y = x W, an element of x meets a row of W and an element of W meets a column of x. Slopes go back the same way, which
+is why each gradient is again a matrix product, with the other factor turned over.
 """
 
 from typing import Any
@@ -15,8 +15,9 @@ Array = Any
 
 @op
 def matmul(a: Array, b: Array) -> Any:
-    """The matrix product over the last two axes, (..., n, k) @ (..., k, m) -> (..., n, m), repeated over the axes before
-    them. A vector stands for a row on the left and for a column on the right, as in NumPy."""
+    """The matrix product over the last two axes, (..., n, k) @ (..., k, m) -> (..., n, m), repeated over the axes
+    before them. A vector stands for a row on the left and for a column on the right, as in NumPy."""
+    a, b = np.asarray(a), np.asarray(b)
     value = np.matmul(a, b)
     rows = a if a.ndim > 1 else a[None, :]
     columns = b if b.ndim > 1 else b[:, None]
@@ -43,5 +44,8 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
     value = x @ weight.T
     if bias is not None:
         value += bias
-    rows = lambda a: a.reshape(-1, a.shape[-1])
+
+    def rows(a: Array) -> Array:
+        return a.reshape(-1, a.shape[-1])
+
     return value, lambda g: g @ weight, lambda g: rows(g).T @ rows(x), lambda g: rows(g).sum(axis=0)

@@ -1,8 +1,8 @@
 """Keeping numbers in a healthy range: batch norm, layer norm, and dropout, which keeps a network from leaning on a few.
 
-To normalize is to subtract the mean and divide by the spread, so each element has a hand in the mean and the spread of the
-others. The gradient has to take that back: what is left of g once its mean and its part along the normalized values are
-removed.
+To normalize is to subtract the mean and divide by the spread, so each element has a hand in the mean and the spread of
+the others. The gradient has to take that back: what is left of g once its mean and its part along the normalized values
+are removed.
 """
 
 from typing import Any
@@ -23,12 +23,15 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, running_mean: Array, run
         y = weight · (x - mean) / √(var + eps) + bias
 
     x: (N, C) or (N, C, H, W); weight, bias, running_mean, running_var: (C,). In training, mean and var are those of the
-    batch over all axes but the channel's, and the running ones move toward them in place by `momentum` (var by its unbiased
-    estimate, as PyTorch does). Else they are the running ones.
+    batch over all axes but the channel's, and the running ones move toward them in place by `momentum` (var by its
+    unbiased estimate, as PyTorch does). Else they are the running ones.
     """
     if training:
-        y, normalized, mean, var, scale = kernels.batch_norm(x, weight, bias, eps)
         n = x.size // x.shape[1]
+        if n < 2:
+            raise ValueError(f"batch_norm needs more than one value for each channel in training, got shape {x.shape}; "
+                             "one value has no variance.")
+        y, normalized, mean, var, scale = kernels.batch_norm(x, weight, bias, eps)
         running_mean += momentum * (mean - running_mean)
         running_var += momentum * (var * (n / (n - 1)) - running_var)
         backward = once(lambda g: kernels.batch_norm_gradients(g, normalized, scale))
@@ -37,16 +40,18 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, running_mean: Array, run
     spread = np.sqrt(running_var + eps)
     scale = weight / spread
     y = x * scale[channel] + (bias - running_mean * scale)[channel]
-    centered = lambda: (x - running_mean[channel]) / spread[channel]
-    return (y, lambda g: g * scale[channel], lambda g: kernels.channel_sum(g * centered()),
-            lambda g: kernels.channel_sum(g))
+
+    def gradient_of_weight(g: Array) -> Array:
+        return kernels.channel_sum(g * (x - running_mean[channel]) / spread[channel])
+
+    return y, lambda g: g * scale[channel], gradient_of_weight, kernels.channel_sum
 
 
 @op
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> Any:
-    """Normalize each sample over its last axes, those that `weight` has, then scale and shift (Ba et al. 2016, section 3).
+    """Normalize each sample over its last axes, those that `weight` has, then scale and shift.
 
-    x: (..., *shape); weight, bias: shape.
+    x: (..., *shape); weight, bias: shape (Ba et al. 2016, section 3).
     """
     y, normalized, inverse_spread = kernels.layer_norm(x, weight, bias, eps)
     leading = tuple(range(x.ndim - weight.ndim))
@@ -60,9 +65,10 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> An
 
 @op
 def dropout(x: Array, p: float, rng: np.random.Generator) -> Any:
-    """Zero each element with probability p and divide the others by 1 - p, so that the mean stays (Srivastava et al. 2014).
+    """Zero each element with probability p and divide the others by 1 - p, so that the mean stays.
 
-    The slope goes back through the elements that were kept, divided in the same way.
+    The slope goes back through the elements that were kept, divided in the same way (Srivastava et al. 2014). Raises
+    ValueError unless p is at least 0 and less than 1.
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout needs a probability of at least 0 and less than 1, got {p}.")

@@ -1,11 +1,10 @@
 """From many numbers to few: sums, means, extremes.
 
-A sum passes its slope on to everything that was summed, unchanged. Every other reduction here says how much each element
-had to do with the result. `axis` is None (all axes), an axis, or a tuple of axes, counted from the end if negative;
-`keepdims` leaves the reduced axes in place with length 1.
+A sum passes its slope on to everything that was summed, unchanged. Every other reduction here says how much each
+element had to do with the result. `axis` is None (all axes), an axis, or a tuple of axes, counted from the end if
+negative; `keepdims` leaves the reduced axes in place with length 1.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,6 @@ def spread(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     return np.broadcast_to(g, x.shape)
 
 
-def count(x: Array, axis: Axis) -> int:
-    """How many elements go into each reduced value."""
-    if axis is None:
-        return int(x.size)
-    return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
-
-
 @op
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over `axis`."""
@@ -39,18 +31,19 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
 @op
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over `axis`."""
-    n = count(x, axis)
-    return np.mean(x, axis=axis, keepdims=keepdims), lambda g: spread(g / n, x, axis, keepdims)
+    value = np.mean(x, axis=axis, keepdims=keepdims)
+    return value, lambda g: spread(g * (value.size / x.size), x, axis, keepdims)
 
 
 @op
 def var(x: Array, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
     """The variance over `axis`: Σ(x - mean)² / (n - ddof). With ddof=0 of the sample as it is (as in NumPy; PyTorch's
     default is ddof=1)."""
-    n = count(x, axis) - ddof
+    center = np.mean(x, axis=axis, keepdims=True)
+    n = x.size // (center.size or 1) - ddof
     if n <= 0:
-        raise ValueError(f"var needs more than ddof={ddof} elements to reduce, got {count(x, axis)}.")
-    centered = x - np.mean(x, axis=axis, keepdims=True)
+        raise ValueError(f"var needs more than ddof={ddof} elements to reduce, got {n + ddof}.")
+    centered = x - center
     value = np.sum(centered * centered, axis=axis, keepdims=keepdims) / n
     return value, lambda g: spread(g * (2 / n), x, axis, keepdims) * centered
 

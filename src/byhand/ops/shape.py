@@ -23,9 +23,8 @@ def reshape(x: Array, *shape: Any) -> Any:
 @op
 def transpose(x: Array, *axes: Any) -> Any:
     """x with its axes in another order; reversed if none is given. Takes numbers or a tuple."""
-    order = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
-    order = tuple(i % x.ndim for i in order) if order else tuple(reversed(range(x.ndim)))
-    return x.transpose(order), lambda g: g.transpose(np.argsort(order))
+    order = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or range(x.ndim)[::-1]
+    return x.transpose(order), lambda g: g.transpose(np.argsort([i % x.ndim for i in order]))
 
 
 @op
@@ -59,7 +58,10 @@ def index(x: Array, key: Any) -> Any:
 
     def gradient(g: Array) -> Array:
         back = np.zeros_like(x)
-        np.add.at(back, key, g) if repeats(key) else back.__setitem__(key, g)
+        if repeats(key):
+            np.add.at(back, key, g)
+        else:
+            back[key] = g
         return back
 
     return x[key], gradient
@@ -68,7 +70,7 @@ def index(x: Array, key: Any) -> Any:
 def repeats(key: Any) -> bool:
     """Whether an index can take the same element twice: only arrays (or lists) of integers can."""
     parts = key if isinstance(key, tuple) else (key,)
-    return any(isinstance(part, np.ndarray | list) and np.asarray(part).dtype != bool for part in parts)
+    return any(isinstance(part, np.ndarray | list | tuple) and np.asarray(part).dtype != bool for part in parts)
 
 
 @op
@@ -92,14 +94,14 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Any:
 
 @op
 def _concatenate(*arrays: Array, axis: int) -> Any:
+    value = np.concatenate(arrays, axis=axis)
+    before = (slice(None),) * (axis % value.ndim)
     ends = np.cumsum([a.shape[axis] for a in arrays])
-    pieces = [slice(end - a.shape[axis], end) for a, end in zip(arrays, ends, strict=True)]
-    where = axis % arrays[0].ndim
-    return (np.concatenate(arrays, axis=axis),
-            *[lambda g, piece=piece: g[(slice(None),) * where + (piece,)] for piece in pieces])
+    pieces = [(*before, slice(end - a.shape[axis], end)) for a, end in zip(arrays, ends, strict=True)]
+    return value, *[lambda g, piece=piece: g[piece] for piece in pieces]
 
 
 @op
 def _stack(*arrays: Array, axis: int) -> Any:
-    return (np.stack(arrays, axis=axis), *[lambda g, i=i: np.take(g, i, axis=axis) for i in range(len(arrays))])
+    return np.stack(arrays, axis=axis), *[lambda g, i=i: np.take(g, i, axis=axis) for i in range(len(arrays))]
 

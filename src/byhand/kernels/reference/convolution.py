@@ -1,12 +1,12 @@
 """Convolution as a matrix product.
 
 Cut the picture into the windows that the filter will see, write each window as a row, and every filter as a column: one
-matrix product gives all the answers ("im2col", Chellapilla et al. 2006). The two gradients are the same idea turned round:
-windows times slopes give the weights' gradient; slopes times filters give slopes of windows, which are laid back over the
-picture and added where windows overlap.
+matrix product gives all the answers ("im2col", Chellapilla et al. 2006). The two gradients are the same idea turned
+round: windows times slopes give the weights' gradient; slopes times filters give slopes of windows, which are laid back
+over the picture and added where windows overlap.
 
-Pictures are (N, C, H, W) in shape but lie channels-last in memory, so that a row of a window is one unbroken run of numbers.
-A few pictures are done at a time, to keep the windows in the processor's cache.
+Pictures are (N, C, H, W) in shape but lie channels-last in memory, so that a row of a window is one unbroken run of
+numbers. A few pictures are done at a time, to keep the windows in the processor's cache.
 """
 
 from collections.abc import Iterator
@@ -33,8 +33,15 @@ class Window(NamedTuple):
                          zip((height, width), self.size, self.stride, self.padding, self.dilation, strict=True))
         return rows, columns
 
+    def smallest_picture(self) -> tuple[int, int]:
+        """The fewest rows and columns (1 or more) that leave a place for the window."""
+        rows, columns = (max(d * (k - 1) + 1 - 2 * p, 1) for k, p, d in
+                         zip(self.size, self.padding, self.dilation, strict=True))
+        return rows, columns
+
     def taps(self, height: int, width: int) -> Iterator[tuple[int, slice, slice]]:
-        """Each element of the window in turn: its number, and the rows and columns of the padded picture that it sees."""
+        """Each element of the window in turn: its number, and the rows and columns of the padded picture that it
+        sees."""
         out_h, out_w = self.output_size(height, width)
         for u in range(self.size[0]):
             for v in range(self.size[1]):

@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 def batch_norm(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array, Array, Array]:
     """Normalize each channel by the batch's own mean and variance.
 
-    x: (N, C) or (N, C, H, W); weight, bias: (C,). Returns the output, the normalized values (both in x's shape), the mean,
-    the variance, and the factor weight / √(var + eps) (each (C,)); the gradients need the second and the last.
+    x: (N, C) or (N, C, H, W); weight, bias: (C,). Returns the output, the normalized values (both in x's shape), the
+    mean, the variance, and the factor weight / √(var + eps) (each (C,)); the gradients need the second and the last.
     """
     channel = (slice(None),) + (None,) * (x.ndim - 2)
     n = x.size // x.shape[1]
@@ -28,8 +28,8 @@ def batch_norm(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array,
 
 
 def batch_norm_gradients(g: Array, normalized: Array, scale: Array) -> tuple[Array, Array, Array]:
-    """The gradients of x, weight and bias (Ioffe and Szegedy 2015, section 3): what is left of g once its mean and its part
-    along the normalized values are taken away, times weight / √(var + eps)."""
+    """The gradients of x, weight and bias (Ioffe and Szegedy 2015, section 3): what is left of g once its mean and its
+    part along the normalized values are taken away, times weight / √(var + eps)."""
     channel = (slice(None),) + (None,) * (g.ndim - 2)
     n = g.size // g.shape[1]
     of_weight, of_bias = channel_sum(g * normalized), channel_sum(g)
@@ -41,7 +41,8 @@ def batch_norm_gradients(g: Array, normalized: Array, scale: Array) -> tuple[Arr
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
-    """Normalize each sample over the last axes, as many as `weight` has. Returns output, normalized values and 1/√(var+eps)."""
+    """Normalize each sample over the last axes, as many as `weight` has. Returns output, normalized values and
+    1/√(var+eps)."""
     axes = tuple(range(-weight.ndim, 0))
     normalized = x - x.mean(axis=axes, keepdims=True)
     inverse_spread = 1 / np.sqrt(np.square(normalized).mean(axis=axes, keepdims=True) + eps)
@@ -58,7 +59,7 @@ def layer_norm_gradient(g: Array, normalized: Array, inverse_spread: Array, ndim
 
 def dropout_mask(x: Array, p: float, rng: np.random.Generator) -> Array:
     """0 with probability p, else 1 / (1 - p), in x's shape and dtype, drawn from `rng`."""
-    kept = rng.random(x.shape, dtype=np.float32) >= p
+    kept: Array = np.asarray(rng.random(x.shape, dtype=np.float32) >= p)
     return kept.astype(x.dtype) / x.dtype.type(1 - p)
 
 

@@ -14,8 +14,8 @@ Array = np.ndarray[Any, Any]
 
 
 def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
-    """x: (N, C, H, W) -> the largest element of each window (N, C, H', W'), and which of its elements that was, channels
-    last. The first of equals wins; an element that is not a number beats all."""
+    """x: (N, C, H, W) -> the largest element of each window (N, C, H', W'), and which of its elements that was,
+    channels last. The first of equals wins; an element that is not a number beats all."""
     pictures = padded(channels_last(x), window, -np.inf)
     taps = window.taps(*x.shape[2:])
     _, down, across = next(taps)
