@@ -11,25 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("autodiff", "callbacks", "data", "evaluate", "files", "kernels", "losses", "nn", "ops", "optim", "recipes",
+_ROOMS = ("autodiff", "callbacks", "data", "files", "kernels", "losses", "metrics", "nn", "ops", "optim", "recipes",
           "scalar", "schedules", "testing")
 _NAMES = {
     "Tensor": "tensor",
     "check_grad": "testing",
+    "evaluate": "inference",
     "fit": "train",
     "get_num_threads": "kernels",
     "load": "files",
     "no_grad": "autodiff",
+    "predict": "inference",
     "save": "files",
     "set_num_threads": "kernels",
 }
 
 if TYPE_CHECKING:
     from byhand import (
-        autodiff, callbacks, data, evaluate, files, kernels, losses, nn, ops, optim, recipes, scalar, schedules, testing
+        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, recipes, scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
     from byhand.files import load, save
+    from byhand.inference import evaluate, predict
     from byhand.kernels import get_num_threads, set_num_threads
     from byhand.tensor import Tensor
     from byhand.testing import check_grad
@@ -37,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "fit", "get_num_threads", "kernels",
-    "load", "losses", "nn", "no_grad", "ops", "optim", "recipes", "save", "scalar", "schedules", "set_num_threads",
-    "testing",
+    "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "predict", "recipes", "save", "scalar", "schedules",
+    "set_num_threads", "testing",
 ]
 
 

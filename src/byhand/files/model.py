@@ -1,0 +1,117 @@
+"""A model in one file: its weights under PyTorch's names, and beside them all it takes to use them.
+
+The format is safetensors: a header that says what lies where, and then the numbers. It cannot hold code. In the header's
+metadata stand the network's plan, how inputs are normalized, the names of the classes, and what was measured. So a saved
+model needs nothing else, and PyTorch can read the same weights.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from byhand import nn
+from byhand.atomic import write_atomically
+from byhand.data import Normalize
+from byhand.inference import predict
+from byhand.files.architecture import build, describe
+
+Array = np.ndarray[Any, Any]
+VERSION = 1
+
+
+class ModelFileError(ValueError):
+    """A file is not a model that byhand can read. The message says which file and why."""
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model file holds."""
+
+    model: nn.Module
+    input_shape: tuple[int, ...] = ()
+    """Of one sample: (1, 28, 28)."""
+    normalize: Normalize | None = None
+    classes: tuple[str, ...] = ()
+    recipe: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Measured figures, such as test_accuracy."""
+
+    def predict(self, inputs: Array) -> Array:
+        """The network's outputs (logits) for raw inputs (N, ...), normalized as in training."""
+        return predict(self.model, inputs, normalize=self.normalize)
+
+
+def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[int, ...] = (),
+         normalize: Normalize | None = None, classes: tuple[str, ...] = (), recipe: str = "",
+         metrics: Mapping[str, Any] | None = None) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises ValueError for a layer of your own (which a file cannot describe), OSError if the file cannot be written.
+    """
+    metadata = {
+        "format": "byhand",
+        "version": str(VERSION),
+        "architecture": json.dumps(describe(model)),
+        "input_shape": json.dumps(list(input_shape)),
+        "preprocessing": json.dumps(None if normalize is None else normalize.to_dict()),
+        "classes": json.dumps(list(classes)),
+        "recipe": recipe,
+        "metrics": json.dumps(dict(metrics or {})),
+    }
+    tensors = {name: np.ascontiguousarray(array) for name, array in model.state_dict().items()}
+    write_atomically(path, to_bytes(tensors, metadata))
+
+
+def load(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a model file. Nothing in it is run, imported or unpickled, and nothing is allocated on its word alone.
+
+    Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path} is not a safetensors file, or is damaged ({error}).") from None
+    if metadata.get("format") != "byhand":
+        raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
+                             "safetensors.numpy.load_file(path) with load_state_dict().")
+    if metadata.get("version") != str(VERSION):
+        raise ModelFileError(f"{path} has format version {metadata.get('version', '?')[:20]}, and this byhand reads version "
+                             f"{VERSION}; update byhand.")
+    try:
+        return read(metadata, state, path.stat().st_size)
+    except RecursionError:
+        raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
+    except (ValueError, KeyError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        raise ModelFileError(f"{path} does not describe a network: {reason}.") from None
+
+
+def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:
+    """The contents of a file of this size, checked."""
+    model = build(json.loads(metadata["architecture"]), size)
+    model.load_state_dict(state)
+    kinds = {array.dtype for array in state.values() if array.dtype.kind == "f"}
+    if len(kinds) == 1 and kinds != {np.dtype(np.float32)}:
+        model.to(kinds.pop()).load_state_dict(state)  # now in the file's own precision
+    shape, classes = json.loads(metadata["input_shape"]), json.loads(metadata["classes"])
+    if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
+        raise ValueError("its input_shape is not a list of sizes")
+    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+        raise ValueError("its classes are not a list of names")
+    preprocessing, metrics = json.loads(metadata["preprocessing"]), json.loads(metadata["metrics"])
+    if not isinstance(metrics, dict):
+        raise ValueError("its metrics are not an object")
+    return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
+                      tuple(classes), metadata["recipe"], metrics)

@@ -1,0 +1,40 @@
+"""LeNet-5, the network that read cheques in the 1990s (LeCun et al. 1998), with today's relu and max pooling.
+
+Small filters find strokes, pooling forgives where exactly they are, and three linear layers put them together: 6 and 16
+filters of 5 × 5, then 120-84-10.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from byhand import nn
+from byhand.callbacks import Callback, Schedule
+from byhand.recipes.recipe import Recipe
+from byhand.schedules import OneCycle
+
+
+@dataclass(frozen=True)
+class LeNet(Recipe):
+    """LeNet-5 with relu: 6c5-pool-16c5-pool-120-84-10"""
+
+    name = "lenet"
+
+    epochs: int = 6
+    batch_size: int | None = 128
+    lr: float = 0.005
+
+    def network(self, rng: np.random.Generator) -> nn.Module:
+        """He-normal weights. The first padding makes the picture 32 × 32, as in the paper."""
+        return nn.Sequential(
+            nn.Conv2d(1, 6, 5, rng, padding=2), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Conv2d(6, 16, 5, rng), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(400, 120, rng), nn.ReLU(),
+            nn.Linear(120, 84, rng), nn.ReLU(),
+            nn.Linear(84, 10, rng),
+        )
+
+    def callbacks(self) -> list[Callback]:
+        """One cycle of the learning rate."""
+        return [Schedule(OneCycle())]

@@ -1,0 +1,112 @@
+"""What a recipe is: a network, the data it sees and the way it learns, under a name, so that anybody can do it again.
+
+A recipe is a frozen dataclass. Its fields are its settings, each of which `--set name=value` can change; its methods are
+the steps of the experiment. A recipe's file overrides what is special about it and reads like a page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from byhand import losses, nn
+from byhand.callbacks import Callback, Run
+from byhand.data import Dataset, Normalize, Splits, split
+from byhand.optim import Adam, Optimizer
+from byhand.tensor import Tensor
+from byhand.train import fit
+
+Array = np.ndarray[Any, Any]
+MNIST = Normalize(mean=0.1307, std=0.3081)
+"""Brings MNIST's pixels to mean 0 and standard deviation 1."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The samples of an experiment: to learn from, to choose by, and to look at once."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named, reproducible experiment. The first line of its docstring says what it is."""
+
+    name: ClassVar[str]
+    published: ClassVar[str] = ""
+    """What its source claims."""
+    as_written: ClassVar[str] = ""
+    """What the source's own program measured."""
+    normalize: ClassVar[Normalize] = MNIST
+
+    epochs: int = 1
+    batch_size: int | None = 128
+    lr: float = 0.001
+
+    def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
+        """One training image in twelve is held out to choose by (5,000 of MNIST's 60,000), as many of each class."""
+        train, validation = split(data.train, 1 / 12, rng)
+        return Parts(train, validation, data.test)
+
+    def network(self, rng: np.random.Generator) -> nn.Module:
+        """The network with its first weights."""
+        raise TypeError(f"{type(self).__name__} needs a method network(self, rng).")
+
+    def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
+        """How wrong the outputs are: cross-entropy."""
+        return losses.cross_entropy(outputs, targets, **options)
+
+    def optimizer(self, model: nn.Module) -> Optimizer:
+        """The rule that moves the weights."""
+        return Adam(model.parameters(), lr=self.lr)
+
+    def augment(self) -> Callable[[Array, np.random.Generator], Array] | None:
+        """How training images are varied; None if they are not."""
+        return None
+
+    def callbacks(self) -> list[Callback]:
+        """The learning-rate schedule, early stopping."""
+        return []
+
+    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
+        """Let the network learn."""
+        return fit(model, parts.train, loss=self.loss, optimizer=self.optimizer(model), rng=rng, epochs=self.epochs,
+                   batch_size=self.batch_size, validation=parts.validation, normalize=self.normalize,
+                   augment=self.augment(), callbacks=[*self.callbacks(), *callbacks])
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe's settings by name."""
+        return dataclasses.asdict(self)
+
+    def having(self, **changes: Any) -> Recipe:
+        """The same recipe with other settings, as numbers or as text.
+
+        Raises ValueError for a setting that it does not have or a value that does not fit.
+        """
+        names = [f.name for f in dataclasses.fields(self)]
+        for name, value in changes.items():
+            if name not in names:
+                raise ValueError(f"the recipe {self.name} has no setting '{name}'; it has {', '.join(names)}.")
+            changes[name] = parsed(name, value, getattr(self, name))
+        return dataclasses.replace(self, **changes)
+
+
+def parsed(name: str, value: Any, like: Any) -> Any:
+    """A setting's value from text, of the type that it has now. Batch size may be 'none', the full batch."""
+    text = str(value).strip()
+    if name == "batch_size" and text.lower() == "none":
+        return None
+    kind = float if isinstance(like, float) else int
+    try:
+        number = kind(text)
+    except ValueError:
+        raise ValueError(f"{name} needs a {'whole ' if kind is int else ''}number, got '{text}'.") from None
+    if not np.isfinite(number) or number < 0 or (kind is int and name in ("epochs", "batch_size") and number < 1):
+        raise ValueError(f"{name} needs a number of at least {1 if kind is int else 0}, got '{text}'.")
+    return number

@@ -1,0 +1,155 @@
+"""One experiment from beginning to end: data in, a run folder out.
+
+The test set is looked at once, after the last step, when nothing is left to choose. What was done and what came out is
+written down beside the model: `config.json` says how to do it again, `history.jsonl` has a line an epoch,
+`model-card.md` says in words what the model is good for.
+"""
+
+import datetime
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import byhand
+from byhand import kernels
+from byhand.atomic import write_atomically
+from byhand.callbacks import Callback, Checkpoint, Run, StopOnNaN
+from byhand.data import Splits
+from byhand.inference import Evaluation, evaluate
+from byhand.files import save
+from byhand.nn import Module
+from byhand.recipes.recipe import Parts, Recipe
+
+Result = dict[str, Any]
+Notice = Callable[[Recipe, Module, Parts], None]
+
+
+class TrainingFailed(RuntimeError):
+    """Training ended without a model worth keeping. The message says why and what to try."""
+
+
+def run_folder(recipe: Recipe, out: Path | None = None, root: Path = Path("runs")) -> Path:
+    """A new, empty run folder: `out`, or runs/<recipe>-<date>-<n> with the first n that is free.
+
+    Raises FileExistsError if `out` has something in it, other OSErrors if it cannot be made.
+    """
+    if out is not None:
+        if out.is_dir() and any(out.iterdir()):
+            raise FileExistsError(f"the run folder {out} is not empty; name another with --out, or empty it.")
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    day = datetime.date.today().isoformat()
+    for n in range(1, 1_000_000):
+        folder = root / f"{recipe.name}-{day}-{n}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{root} is full of runs of today.")
+
+
+def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbacks: Sequence[Callback] = (),
+               begin: Notice | None = None) -> Result:
+    """Train once, evaluate once, and leave the run folder. Returns what `byhand train --json` prints.
+
+    begin(recipe, model, parts) is told what is about to be trained. Raises ValueError if the data does not fit the recipe,
+    TrainingFailed if the loss stopped being a number.
+    """
+    started = time.perf_counter()
+    check_fits(recipe, data)
+    rng = np.random.default_rng(seed)
+    parts = recipe.parts(data, rng)
+    model = recipe.network(rng)
+    if begin is not None:
+        begin(recipe, model, parts)
+    path = folder / "model.safetensors"
+    about = {"input_shape": parts.train.inputs.shape[1:], "normalize": recipe.normalize, "classes": parts.train.classes,
+             "recipe": recipe.name}
+    checkpoint = Checkpoint(lambda m: save(m, path, **about))
+    write_json(folder / "config.json", configuration(recipe, data, seed))
+    run = recipe.train(model, parts, rng, [checkpoint, StopOnNaN(), *callbacks])
+    history = "".join(json.dumps(record) + "\n" for record in run.history)
+    write_atomically(folder / "history.jsonl", history.encode())
+    if run.failed:
+        raise TrainingFailed(f"Training stopped: {run.stopped}")
+    measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
+                for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test))}
+    result = figures(recipe, data, parts, model, run, measured) | {
+        "seed": seed, "total_seconds": round(time.perf_counter() - started, 3), "run": str(folder), "model": str(path)}
+    save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
+    write_atomically(folder / "model-card.md", model_card(recipe, result, parts).encode())
+    return result
+
+
+def check_fits(recipe: Recipe, data: Splits) -> None:
+    """The recipes are written for pictures of 28 × 28 in ten classes."""
+    shape, classes = data.train.inputs.shape[1:], len(data.classes)
+    if shape != (1, 28, 28) or classes != 10:
+        raise ValueError(f"the recipe {recipe.name} reads grey pictures of 28 x 28 in 10 classes; {data.name} has samples "
+                         f"of shape {shape} in {classes} classes.")
+
+
+def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:
+    """All it takes to repeat the run."""
+    return {"recipe": recipe.name, "settings": recipe.settings(), "dataset": data.name, "seed": seed,
+            "threads": kernels.get_num_threads(), "kernels": "numpy", "byhand": byhand.__version__,
+            "numpy": np.__version__, "python": platform.python_version(), "machine": platform.machine()}
+
+
+def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
+            measured: dict[str, Evaluation | None]) -> Result:
+    """The result's figures, under the names that `--json` promises."""
+    accuracy = {name: None if e is None else e.accuracy for name, e in measured.items()}
+    test = measured["test"]
+    return {
+        "version": 1, "recipe": recipe.name, "dataset": data.name, "train_samples": len(parts.train),
+        "test_samples": len(parts.test), "epochs": run.epoch, "parameters": sum(p.size for p in model.parameters()),
+        "train_accuracy": accuracy["train"], "validation_accuracy": accuracy["validation"],
+        "test_accuracy": accuracy["test"], "test_interval": None if test is None else test.interval,
+        "train_seconds": round(run.seconds, 3),
+        "samples_per_second": round(run.step / run.batches * run.samples / max(run.seconds, 1e-9), 1),
+        "kernels": "numpy", "threads": kernels.get_num_threads(), "stopped": run.stopped or None,
+    }
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """A JSON file that a person can read."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def model_card(recipe: Recipe, result: Result, parts: Parts) -> str:
+    """What the model is, what it was measured to do, and what it is not for (after Mitchell et al. 2019)."""
+    percent = lambda value: "not measured" if value is None else f"{100 * value:.2f} %"
+    low, high = result["test_interval"]
+    settings = "\n".join(f"- {name}: {value}" for name, value in recipe.settings().items())
+    return f"""# {recipe.name}
+
+{(type(recipe).__doc__ or "").strip()}. Trained by byhand {byhand.__version__} on {result["dataset"]} with
+{result["train_samples"]:,} samples, {result["epochs"]} epochs, seed {result["seed"]};
+{result["parameters"]:,} parameters.
+
+## Measured
+
+| samples | accuracy |
+|---|---|
+| training, {len(parts.train):,} | {percent(result["train_accuracy"])} |
+| validation, {0 if parts.validation is None else len(parts.validation):,} | {percent(result["validation_accuracy"])} |
+| test, {len(parts.test):,}, looked at once | {percent(result["test_accuracy"])} (95 % interval {percent(low)} to {percent(high)}) |
+
+## Settings
+
+{settings}
+
+## Use and limits
+
+It reads one centered character in a picture of 28 × 28 pixels, light on dark, prepared as its training set was, and always
+answers with one of {", ".join(parts.train.classes)}, also when the picture shows none of them. The test samples come from
+the same source as the training samples; on other people's handwriting, other pens or other cameras expect more mistakes.
+Do not let it decide alone where a wrong reading harms somebody: amounts of money, doses, names, votes.
+"""

@@ -1,0 +1,82 @@
+"""One run is an anecdote: the same recipe with several seeds, and what they say together.
+
+Also the table of all recipes beside what was published of them. Its figures are in `measured.json`, which
+`scripts/measure_recipes.py` writes from real runs and nobody by hand.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from byhand.callbacks import Callback
+from byhand.data import Splits
+from byhand.recipes.recipe import Recipe
+from byhand.recipes.run import Notice, Result, run_recipe
+
+ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
+
+
+def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Path,
+              callbacks: Callable[[], Sequence[Callback]] = list, begin: Notice | None = None) -> Result:
+    """Run a recipe with `seeds` seeds, from `seed` on; several leave a sub-folder each.
+
+    callbacks() makes new ones for each run. The result of several runs holds them as `runs`; its accuracies, seconds and
+    samples per second are their means, `test_sd` is the standard deviation of the test accuracy, and `model` is the one
+    that did best on the validation data.
+    """
+    if seeds == 1:
+        return run_recipe(recipe, data, seed=seed, folder=folder, callbacks=callbacks(), begin=begin)
+    runs = []
+    for s in range(seed, seed + seeds):
+        own = folder / f"seed-{s}"
+        own.mkdir()
+        runs.append(run_recipe(recipe, data, seed=s, folder=own, callbacks=callbacks(), begin=begin))
+        begin = None  # told once
+    best = max(runs, key=lambda r: r["validation_accuracy"] or 0.0)
+    together = dict(best)
+    for name in (*ACCURACIES, "train_seconds", "total_seconds", "samples_per_second"):
+        values = [r[name] for r in runs]
+        together[name] = None if None in values else statistics.fmean(values)
+    pooled = [r["test_interval"] for r in runs]
+    together["test_interval"] = [statistics.fmean(ends) for ends in zip(*pooled, strict=True)]
+    return together | {"seed": seed, "seeds": seeds, "run": str(folder), "runs": runs,
+                       "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
+                       "test_sd": spread(runs, "test_accuracy")}
+
+
+def spread(runs: Sequence[Result], name: str) -> float | None:
+    """The standard deviation of a figure over runs (n - 1)."""
+    values = [r[name] for r in runs]
+    return None if None in values else statistics.stdev(values)
+
+
+def sentence(result: Result) -> str:
+    """A result in words."""
+    low, high = result["test_interval"]
+    percent = f"{100 * result['test_accuracy']:.2f}"
+    if "runs" in result:
+        figure = f"{percent} ± {100 * result['test_sd']:.2f} % (mean and standard deviation of {len(result['runs'])} seeds)"
+    else:
+        figure = f"{percent} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+    return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test images of {result['dataset']} right, "
+            f"after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}")
+
+
+def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
+    """A row a recipe: what was published, what the published program measured, what it reaches here."""
+    measured = json.loads(resources.files("byhand.recipes").joinpath("measured.json").read_text(encoding="utf-8"))
+    return [{"recipe": recipe.name, "method": (type(recipe).__doc__ or "").strip(), "published": recipe.published,
+             "as_written": recipe.as_written, "here": in_words(measured.get(recipe.name)),
+             "measured": measured.get(recipe.name)} for recipe in recipes]
+
+
+def in_words(figures: dict[str, Any] | None) -> str:
+    """What was measured of a recipe: '83.3 ± 0.6 % train, 83.0 ± 0.8 % test (5 seeds)'."""
+    if figures is None:
+        return "not measured yet"
+    parts = [f"{100 * figures[f'{name}_accuracy']:.2f} ± {100 * figures[f'{name}_sd']:.2f} % {name}"
+             for name in ("train", "validation", "test") if figures[f"{name}_accuracy"] is not None]
+    return f"{', '.join(parts)} ({figures['seeds']} seeds, {figures['train_seconds']:.0f} s each)"
