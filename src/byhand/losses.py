@@ -5,8 +5,8 @@ out, one sample at a time, and averages. Which hill to choose depends on the que
 several classes, `binary_cross_entropy` for yes or no, the squared and absolute errors to hit a number.
 
 Every loss is `loss(outputs, targets, *, ..., sample_weights=None, reduction="mean")`. Outputs are a Tensor of floats
-whose first axis counts the samples; targets are a plain array, and no slope flows into them. The loss comes back in the
-dtype of the outputs.
+whose first axis counts the samples; targets are a plain array, and no slope flows into them (`detach()` what was
+computed). The loss comes back in the dtype of the outputs.
 
 - `sample_weights`, (N,): how much each sample counts. A weight of zero is the same as leaving the sample out.
 - `reduction`: "mean" divides the weighted sum by the sum of the weights; "sum" does not divide; "none" gives the losses
