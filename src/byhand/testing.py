@@ -58,9 +58,9 @@ def check_grad(f: Callable[..., Any], *args: Any, loss: Callable[..., Any] | Non
         raise ValueError("check_grad found no array of floats among the arguments to check.")
     tensors = [Tensor(v, requires_grad=True) if is_floats(v) else v for v in values]
     found = [t for t in tensors if isinstance(t, Tensor)]
-    name = getattr(f, "__name__", type(f).__name__).lstrip("_")
-    if name == "<lambda>":
-        name = getattr(f(*tensors), "op", "") or name
+    name = getattr(f, "__name__", "<lambda>").lstrip("_")
+    if name == "<lambda>":  # and for f = partial(...): the operation that its result comes from
+        name = getattr(f(*tensors), "op", "") or type(f).__name__
     compare(f"'{name}'", lambda: f(*tensors), variables, found, **settings)
 
 

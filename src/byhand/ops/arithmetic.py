@@ -51,7 +51,7 @@ def power(a: Array, b: Array) -> Any:
     value = a**b
 
     def gradient_of_exponent(g: Array) -> Array:
-        base = np.asarray(a)
+        base = np.asarray(a, value.dtype)
         return g * value * np.log(np.where(base == 0, 1, base))
 
     def gradient_of_base(g: Array) -> Array:  # where b is 0 the slope is 0, and 0 ** -1 must not be asked for
