@@ -79,7 +79,9 @@ def argmax(x: Array, axis: int | None = None) -> Any:
 @op
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """ln Σ eˣ, computed as m + ln Σ eˣ⁻ᵐ with m = max x, which cannot overflow. Its slope is the softmax of x."""
-    kept = np.max(x, axis=axis, keepdims=True)
-    kept = kept + np.log(np.sum(np.exp(x - kept), axis=axis, keepdims=True))
+    largest = np.max(x, axis=axis, keepdims=True)
+    powers = np.exp(x - largest)
+    total = np.sum(powers, axis=axis, keepdims=True)
+    kept = largest + np.log(total)
     value = kept if keepdims else np.squeeze(kept, axis=axis)
-    return value, lambda g: spread(g, x, axis, keepdims) * np.exp(x - kept)
+    return value, lambda g: spread(g, x, axis, keepdims) * powers / total
