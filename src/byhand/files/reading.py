@@ -8,7 +8,7 @@ import numpy as np
 from byhand.data import Splits
 from byhand.evaluate import wilson_interval
 from byhand.files.model import load
-from byhand.files.scalar_json import load as load_scalar
+from byhand.files.scalar_json import read_scalar_json
 from byhand.inference import count_correct
 from byhand.scalar import predict as predict_scalar
 
@@ -27,11 +27,12 @@ def evaluate_file(path: Path, data: Splits) -> tuple[dict[str, Any], str]:
         text = file.read(64).lstrip()[:1] in (b"[", b"{")
     note = ""
     if text:
-        net = load_scalar(path)
-        pixels = (test.inputs.reshape(len(test), -1) / 255)[:, :net.inputs]
-        if net.inputs < test.inputs[0].size:
-            note = f" It looks at the first {net.inputs} of {test.inputs[0].size} pixels."
-        outputs = np.eye(net.outputs)[predict_scalar(net, pixels.tolist())]
+        net = read_scalar_json(path)
+        inputs, *_, classes = net.sizes
+        pixels = (test.inputs.reshape(len(test), -1) / 255)[:, :inputs]
+        if inputs < test.inputs[0].size:
+            note = f" It looks at the first {inputs} of {test.inputs[0].size} pixels."
+        outputs = np.eye(classes)[predict_scalar(net, pixels.tolist())]
         kind = "scalar network"
     else:
         saved = load(path)

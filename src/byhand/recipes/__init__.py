@@ -17,10 +17,12 @@ from byhand.recipes.numpy_tutorial import NumpyTutorial
 from byhand.recipes.recipe import Parts, Recipe
 from byhand.recipes.relu_10 import Relu10
 from byhand.recipes.run import TrainingFailed, run_folder, run_recipe
+from byhand.recipes.scalar_net import ScalarNet
 from byhand.recipes.several import overview, run_seeds, sentence
 from byhand.recipes.sigmoid_72_36 import Sigmoid7236
 
-RECIPES: tuple[type[Recipe], ...] = (BinaryZeroOne, Relu10, Sigmoid7236, NumpyTutorial, Mlp, LeNet, Fast, ConvNet)
+RECIPES: tuple[type[Recipe], ...] = (
+    BinaryZeroOne, Relu10, ScalarNet, Sigmoid7236, NumpyTutorial, Mlp, LeNet, Fast, ConvNet)
 
 __all__ = ["RECIPES", "Parts", "Recipe", "TrainingFailed", "find", "overview", "run_folder", "run_recipe",
            "run_seeds", "sentence"]
