@@ -197,15 +197,15 @@ def class_indices(targets: Array, classes: int, n: int | None = None) -> Array:
     Raises ValueError, naming the sample, where they are not.
     """
     if targets.dtype.kind not in "iu":
-        raise ValueError(f"class targets must be integers, got {targets.dtype}; convert them, or give one row of class "
+        raise ValueError(f"classes must be integers, got {targets.dtype}; convert them, or give one row of class "
                          "probabilities for each sample.")
     if targets.ndim != 1 or (n is not None and len(targets) != n):
-        raise ValueError(f"class targets must have shape ({'N' if n is None else n},), one integer for each sample, "
+        raise ValueError(f"classes must have shape ({'N' if n is None else n},), one integer for each sample, "
                          f"got {targets.shape}.")
     if targets.size and not (targets.min() >= 0 and targets.max() < classes):
         where = int(np.argmax((targets < 0) | (targets >= classes)))
-        raise ValueError(f"target {targets[where]} of sample {where} is not a class: with {classes} classes they are "
-                         f"counted from 0 to {classes - 1}.")
+        raise ValueError(f"sample {where} has class {targets[where]}, but {classes} classes are counted from 0 to "
+                         f"{classes - 1}.")
     return targets
 
 
@@ -214,7 +214,7 @@ def distribution(targets: Array, logits: Array) -> Array:
     if targets.shape != logits.shape:
         raise ValueError(f"targets of shape {targets.shape} do not fit logits of shape {logits.shape}; give (N,) class "
                          "indices, or one row of class probabilities for each sample.")
-    if not (targets.min() >= 0 and np.allclose(targets.sum(axis=1), 1, atol=1e-3)):
+    if not (targets.min() >= 0 and np.abs(targets.sum(axis=1) - 1).max() < 1e-3):
         raise ValueError("targets given as probabilities must not be negative, and each row must sum to 1.")
     return targets.astype(logits.dtype)
 
