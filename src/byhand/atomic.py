@@ -6,25 +6,27 @@ file or the new one.
 """
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
-    """Write `content` to `path`, replacing what is there. Raises OSError and leaves what was there as it was if the disk is
-    full or the folder cannot be written to."""
+def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
+    """Write `content`, one piece after the other, to `path`, replacing what is there.
+
+    Raises OSError and leaves what was there as it was if the disk is full or the folder cannot be written to.
+    """
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    # A name of its own for every writer, in the same folder, because only there a rename is one step.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        with temporary.open("xb") as file:
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~current_umask())  # mkstemp lets nobody else read
         os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
@@ -36,10 +38,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def current_umask() -> int:
-    """The permissions that new files of this process do not get. The system tells it only in exchange for a new one."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

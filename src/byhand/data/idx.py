@@ -16,7 +16,6 @@ import hashlib
 import io
 import math
 import os
-import secrets
 import struct
 import zlib
 from pathlib import Path
@@ -24,6 +23,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from byhand.atomic import write_atomically
 
 Array = NDArray[Any]
 
@@ -99,24 +100,11 @@ def write_idx(path: str | os.PathLike[str], array: Array) -> None:
     The file appears under its name only when it is complete, so a reader, or a second writer, never meets half of one.
     Raises ValueError for a type or shape that IDX cannot hold.
     """
-    path = Path(path)
     header, values = _encode(array)
-    # A name of its own for every writer, in the same folder, because only there a rename is atomic.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as stream:
-                    stream.write(header)
-                    stream.write(values)
-            else:
-                file.write(header)
-                file.write(values)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if Path(path).suffix == ".gz":
+        write_atomically(path, gzip.compress(b"".join((header, values)), mtime=0))
+    else:
+        write_atomically(path, header, values)
 
 
 def digest(array: Array) -> str:

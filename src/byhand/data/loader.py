@@ -147,6 +147,7 @@ class Loader:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":
             raise ValueError(f"a network computes with floating-point numbers; dtype cannot be {self.dtype}")
+        self.whole: Batch | None = None  # the batch, once prepared, where every pass would prepare the same one
         if len(self) == 0:
             raise ValueError(f"{len(dataset)} samples do not fill one batch of {self.batch_size}; "
                              "take smaller batches, or do not set drop_last")
@@ -157,6 +158,10 @@ class Loader:
         return full + (left > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
+        if self.rng is None and self.batch_size >= len(self.dataset):
+            self.whole = self.whole or self._prepare(slice(None))
+            yield self.whole
+            return
         order = None if self.rng is None else self.rng.permutation(len(self.dataset))
         for batch in range(len(self)):
             rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
