@@ -11,6 +11,7 @@ import numpy as np
 
 from byhand import nn
 from byhand.callbacks import Callback, Schedule
+from byhand.nn import init
 from byhand.optim import Adam, Optimizer
 from byhand.recipes.recipe import Recipe
 from byhand.schedules import OneCycle
@@ -29,13 +30,14 @@ class Fast(Recipe):
     beta2: float = 0.9
 
     def network(self, rng: np.random.Generator) -> nn.Module:
-        """He-normal weights."""
+        """Glorot-uniform weights: a little smaller than He's, they start more calmly at this rate (on validation data)."""
+        start = init.glorot_uniform
         return nn.Sequential(
-            nn.Conv2d(1, 24, 5, rng), nn.MaxPool2d(2), nn.ReLU(),
-            nn.Conv2d(24, 32, 3, rng), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Conv2d(1, 24, 5, rng, weight_init=start), nn.MaxPool2d(2), nn.ReLU(),
+            nn.Conv2d(24, 32, 3, rng, weight_init=start), nn.MaxPool2d(2), nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(800, 256, rng), nn.ReLU(),
-            nn.Linear(256, 10, rng),
+            nn.Linear(800, 256, rng, weight_init=start), nn.ReLU(),
+            nn.Linear(256, 10, rng, weight_init=start),
         )
 
     def optimizer(self, model: nn.Module) -> Optimizer:
