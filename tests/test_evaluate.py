@@ -76,6 +76,8 @@ def test_calibration_by_hand():
     right_wrong = [0, 1, 0, 1]  # confidence 0.9 half right; 0.6 and 0.7 right
     assert calibration_error(sure, right_wrong, bins=10) == pytest.approx((2 * 0.4 + 0.4 + 0.3) / 4)
     assert calibration_error(sure, right_wrong, bins=1) == pytest.approx(abs(0.75 - 3.1 / 4))
+    edge = np.array([[0.5, 0.5], [0.9, 0.1]])  # 0.5 belongs to the lower of two bins
+    assert calibration_error(edge, [1, 0], bins=2) == pytest.approx((0.5 + 0.1) / 2)
     assert calibration_error(np.eye(3)[[0, 2]], [0, 2]) == 0
     assert calibration_error(np.eye(3)[[0, 2]], [1, 1]) == 1
     assert calibration_error(np.full((4, 4), 0.25), [0, 1, 2, 3]) == 0

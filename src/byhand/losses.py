@@ -57,7 +57,7 @@ def cross_entropy(logits: Any, targets: Any, *, label_smoothing: float = 0.0, cl
     else:
         labels = class_indices(targets, classes, n)
         expected = np.full(logits.shape, label_smoothing / classes, logits.dtype)
-        expected[np.arange(n), labels] += 1 - label_smoothing
+        expected[np.arange(n), labels] = 1 - label_smoothing + label_smoothing / classes
         counts = None if weights is None else weights[labels]
     if weights is not None:
         expected *= weights
@@ -214,8 +214,8 @@ def distribution(targets: Array, logits: Array) -> Array:
     if targets.shape != logits.shape:
         raise ValueError(f"targets of shape {targets.shape} do not fit logits of shape {logits.shape}; give (N,) class "
                          "indices, or one row of class probabilities for each sample.")
-    if not (targets.min() >= 0 and np.abs(targets.sum(axis=1) - 1).max() < 1e-3):
-        raise ValueError("targets given as probabilities must not be negative, and each row must sum to 1.")
+    if targets.dtype.kind not in "fiub" or not (targets.min() >= 0 and np.abs(targets.sum(axis=1) - 1).max() < 1e-3):
+        raise ValueError("targets given as probabilities must be numbers, none negative, and each row must sum to 1.")
     return targets.astype(logits.dtype)
 
 
