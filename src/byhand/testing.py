@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from byhand.autodiff import no_grad
-from byhand.nn.module import Module, training, watch
+from byhand.nn.module import Module, evaluating, training, watch
 from byhand.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -82,9 +82,7 @@ def check_network(model: Module, x: Any, targets: Any = None, *, loss: Callable[
     def run(layer: Module, value: Tensor) -> Any:
         for array, before in buffers:  # in training, a batch norm moves its running statistics at each run
             array[...] = before
-        if not in_training:
-            return layer(value)
-        with training(np.random.default_rng(settings["seed"])):
+        with training(np.random.default_rng(settings["seed"])) if in_training else evaluating():
             return layer(value)
 
     try:

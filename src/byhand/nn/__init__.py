@@ -10,7 +10,7 @@
 from byhand.nn import init
 from byhand.nn.containers import Residual, Sequential
 from byhand.nn.layers import BatchNorm1d, BatchNorm2d, Conv2d, LayerNorm, Linear
-from byhand.nn.module import Module, ShapeError, training, training_rng, watch
+from byhand.nn.module import Module, ShapeError, evaluating, training, training_rng, watch
 from byhand.nn.plain import (
     ELU, GELU, AvgPool2d, Dropout, Flatten, GlobalAvgPool2d, LeakyReLU, LogSoftmax, MaxPool2d, ReLU, Sigmoid, SiLU,
     Softmax, Softplus, Tanh
@@ -19,5 +19,6 @@ from byhand.nn.plain import (
 __all__ = [
     "ELU", "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "Dropout", "Flatten", "GlobalAvgPool2d",
     "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MaxPool2d", "Module", "ReLU", "Residual", "Sequential",
-    "ShapeError", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "init", "training", "training_rng", "watch",
+    "ShapeError", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh", "evaluating", "init", "training", "training_rng",
+    "watch",
 ]

@@ -62,7 +62,7 @@ def lecun_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Rows (or columns, if there are more rows) at right angles and of length 1, so that nothing is stretched
     (Saxe et al. 2014). The axes after the first count as one."""
-    rows, columns = shape[0], fans(shape)[0]
+    columns, rows = fans(shape)[0], shape[0]
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q *= np.sign(np.diag(r))  # makes every orthogonal matrix equally likely
     return (q if rows >= columns else q.T).reshape(shape)

@@ -44,6 +44,16 @@ def training(rng: np.random.Generator) -> Iterator[None]:
         _training.reset(token)
 
 
+@contextmanager
+def evaluating() -> Iterator[None]:
+    """Within this context (of this thread only) layers evaluate, even where `training` surrounds it."""
+    token = _training.set(None)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
 def training_rng() -> np.random.Generator | None:
     """The generator of the `training` context that we are in, or None if the network is only being used."""
     return _training.get()
@@ -203,16 +213,16 @@ class Module:
         """
         names = {id(module): path for path, module in self.named_modules()}
         dtype = next((p.dtype for p in self.parameters()), np.dtype(np.float32))
-        with no_grad(), watch() as calls:
+        with no_grad(), evaluating(), watch() as calls:
             self(np.zeros((1, *input_shape), dtype))
-        rows = [("layer", "output", "parameters"), ("input", shape_text(input_shape), "")]
+        rows = [("", "layer", "output", "parameters"), ("", "input", shape_text(input_shape), "")]
         for module, _, y in calls:
             if not any(True for _ in module.children()):
                 count = sum(p.size for p in module.parameters())
-                label = f"{names[id(module)]}  {type(module).__name__}".strip()
-                rows.append((label, shape_text(y.shape[1:]), f"{count:,}" if count else ""))
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{widths[0]}}   {b:<{widths[1]}}   {c:>{widths[2]}}" for a, b, c in rows]
+                rows.append((names[id(module)], type(module).__name__, shape_text(y.shape[1:]), f"{count:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
+                 for a, b, c, d in rows]
         rule = "-" * len(lines[0])
         total = sum(p.size for p in self.parameters())
         trained = sum(p.size for p in self.parameters() if p.requires_grad)

@@ -1,0 +1,507 @@
+"""Layers and networks: shapes, names, what training changes, and the sentence for everything that does not fit."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from byhand import Tensor, nn, ops
+from byhand.autodiff import GraphError
+
+RNG = np.random.default_rng(0)
+
+
+def small(rng):
+    """One of most things."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, rng, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Residual(nn.Conv2d(4, 6, 3, rng, padding=1), nn.Tanh(), shortcut=nn.Conv2d(4, 6, 1, rng)),
+        nn.Flatten(), nn.Linear(54, 8, rng), nn.LayerNorm(8), nn.Dropout(0.25), nn.Linear(8, 3, rng))
+
+
+def numbers_of(module):
+    return {name: array.copy() for name, array in module.state_dict().items()}
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
+
+SHAPES = [
+    (lambda r: nn.Linear(5, 3, r), (7, 5), (7, 3)),
+    (lambda r: nn.Linear(5, 3, r, bias=False), (2, 7, 5), (2, 7, 3)),
+    (lambda r: nn.Conv2d(2, 4, 3, r), (7, 2, 6, 8), (7, 4, 4, 6)),
+    (lambda r: nn.Conv2d(2, 4, (3, 5), r, stride=(2, 1), padding=(0, 2), dilation=(1, 2)), (7, 2, 9, 9), (7, 4, 4, 5)),
+    (lambda r: nn.Conv2d(4, 8, 3, r, groups=4, padding=1), (7, 4, 5, 5), (7, 8, 5, 5)),
+    (lambda r: nn.MaxPool2d(2), (7, 2, 6, 9), (7, 2, 3, 4)),
+    (lambda r: nn.MaxPool2d(3, stride=2, padding=1), (7, 2, 6, 9), (7, 2, 3, 5)),
+    (lambda r: nn.AvgPool2d((2, 3)), (7, 2, 6, 9), (7, 2, 3, 3)),
+    (lambda r: nn.GlobalAvgPool2d(), (7, 2, 6, 9), (7, 2)),
+    (lambda r: nn.BatchNorm1d(5), (7, 5), (7, 5)),
+    (lambda r: nn.BatchNorm2d(2), (7, 2, 6, 9), (7, 2, 6, 9)),
+    (lambda r: nn.LayerNorm(9), (7, 2, 9), (7, 2, 9)),
+    (lambda r: nn.LayerNorm((2, 9)), (7, 2, 9), (7, 2, 9)),
+    (lambda r: nn.Flatten(), (7, 2, 6, 9), (7, 108)),
+    (lambda r: nn.Flatten(), (7,), (7, 1)),
+    (lambda r: nn.Dropout(), (7, 5), (7, 5)),
+    *[(lambda r, layer=layer: layer(), (7, 5), (7, 5)) for layer in (
+        nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Softmax, nn.LogSoftmax)],
+    (lambda r: nn.Residual(nn.Linear(5, 5, r), nn.ReLU()), (7, 5), (7, 5)),
+    (lambda r: nn.Residual(nn.Linear(5, 3, r), shortcut=nn.Linear(5, 3, r)), (7, 5), (7, 3)),
+    (lambda r: nn.Sequential(), (7, 5), (7, 5)),
+    (small, (7, 1, 6, 6), (7, 3)),
+]
+
+
+@pytest.mark.parametrize(("make", "given", "expected"), SHAPES)
+def test_every_layer_gives_the_shape_it_promises_in_single_precision(make, given, expected, rng):
+    layer, x = make(rng), rng.normal(size=given).astype(np.float32)
+    with nn.training(rng):
+        y = layer(x)
+        assert y.shape == expected and y.dtype == np.float32
+    y = layer(x)
+    assert isinstance(y, Tensor) and y.shape == expected and y.dtype == np.float32
+    assert layer(Tensor(x[:0])).shape == (0, *expected[1:])  # an empty batch
+    double = layer.to(np.float64)(x.astype(np.float64))
+    assert double.dtype == np.float64
+    np.testing.assert_allclose(double.data, y.data, rtol=1e-4, atol=1e-5)
+
+
+def test_every_layer_is_in_the_table():
+    classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    layers = classes - {"Module", "ShapeError"}
+    assert layers == {name for name in layers if any(name + "(" in repr(make(RNG)) for make, _, _ in SHAPES)}
+
+
+@pytest.mark.parametrize(("layer", "f"), [
+    (nn.LeakyReLU(0.3), lambda x: ops.leaky_relu(x, 0.3)), (nn.ELU(0.5), lambda x: ops.elu(x, 0.5)),
+    *[(getattr(nn, name)(), getattr(ops, f)) for name, f in [
+        ("ReLU", "relu"), ("LeakyReLU", "leaky_relu"), ("ELU", "elu"), ("GELU", "gelu"), ("SiLU", "silu"),
+        ("Softplus", "softplus"), ("Tanh", "tanh"), ("Sigmoid", "sigmoid"), ("Softmax", "softmax"),
+        ("LogSoftmax", "log_softmax"), ("GlobalAvgPool2d", "global_avg_pool2d")]],
+])
+def test_layers_leave_the_arithmetic_to_their_operation(layer, f, rng):
+    x = rng.normal(size=(2, 3, 4, 4))
+    np.testing.assert_array_equal(layer(x).data, f(x))
+
+
+def test_a_residual_adds_its_body_to_what_goes_around_it(rng):
+    x = rng.normal(size=(4, 3)).astype(np.float32)
+    body, shortcut = nn.Linear(3, 3, rng), nn.Linear(3, 3, rng)
+    np.testing.assert_allclose(nn.Residual(body)(x).data, x + body(x).data)
+    np.testing.assert_allclose(nn.Residual(body, shortcut=shortcut)(x).data, shortcut(x).data + body(x).data)
+
+
+# --- what it looks like -----------------------------------------------------------------------------------------------
+
+
+def test_summary(rng):
+    net = small(rng)
+    net[0].freeze()
+    assert net.summary((1, 6, 6)) == """\
+            layer        output        parameters
+-------------------------------------------------
+            input        (N, 1, 6, 6)
+0           Conv2d       (N, 4, 6, 6)          36
+1           BatchNorm2d  (N, 4, 6, 6)           8
+2           ReLU         (N, 4, 6, 6)           0
+3           MaxPool2d    (N, 4, 3, 3)           0
+4.body.0    Conv2d       (N, 6, 3, 3)         222
+4.body.1    Tanh         (N, 6, 3, 3)           0
+4.shortcut  Conv2d       (N, 6, 3, 3)          30
+5           Flatten      (N, 54)                0
+6           Linear       (N, 8)               440
+7           LayerNorm    (N, 8)                16
+8           Dropout      (N, 8)                 0
+9           Linear       (N, 3)                27
+-------------------------------------------------
+779 parameters, 743 of them trained; 3 KB"""
+
+
+def test_summary_of_one_layer_and_of_large_numbers(rng):
+    text = nn.Linear(784, 1000, rng).summary((784,))
+    assert "Linear" in text and "(N, 1000)" in text and "785,000 parameters, 785,000 of them trained; 3,066 KB" in text
+
+
+def test_summary_leaves_no_trace(rng):
+    net = small(rng)
+    before = numbers_of(net)
+    with nn.training(rng):  # not even when called while training
+        net.summary((1, 6, 6))
+    assert_same(net.state_dict(), before)
+
+
+def test_summary_counts_a_shared_layer_once_in_its_totals(rng):
+    shared = nn.Linear(4, 4, rng)
+    assert nn.Sequential(shared, nn.ReLU(), shared).summary((4,)).endswith("20 parameters, 20 of them trained; 0 KB")
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (lambda r: nn.Linear(3, 2, r), "Linear(in_features=3, out_features=2)"),
+    (lambda r: nn.Linear(3, 2, r, bias=False), "Linear(in_features=3, out_features=2, bias=False)"),
+    (lambda r: nn.Conv2d(1, 2, 3, r, stride=2), "Conv2d(in_channels=1, out_channels=2, kernel_size=3, stride=2)"),
+    (lambda r: nn.Conv2d(1, 2, (3, 5), r, bias=False),
+     "Conv2d(in_channels=1, out_channels=2, kernel_size=(3, 5), bias=False)"),
+    (lambda r: nn.MaxPool2d(2), "MaxPool2d(kernel_size=2, stride=2)"),
+    (lambda r: nn.Dropout(0.1), "Dropout(p=0.1)"),
+    (lambda r: nn.BatchNorm1d(4), "BatchNorm1d(num_features=4)"),
+    (lambda r: nn.Sequential(nn.Flatten(), nn.ReLU()), "Sequential(Flatten(), ReLU())"),
+    (lambda r: nn.Residual(nn.ReLU(), shortcut=nn.Flatten()), "Residual(ReLU(), shortcut=Flatten())"),
+])
+def test_repr_is_what_one_would_write(make, text, rng):
+    assert repr(make(rng)) == text
+
+
+def test_configuration_makes_another_layer_like_it(rng):
+    for layer in (nn.Conv2d(2, 4, (3, 5), rng, stride=2, padding=(0, 2), groups=2, bias=False), nn.Linear(3, 2, rng),
+                  nn.MaxPool2d(3, stride=2, padding=1), nn.BatchNorm2d(3, eps=0.1, momentum=0.2), nn.LayerNorm((2, 3)),
+                  nn.LeakyReLU(0.3), nn.ELU(0.5), nn.Dropout(0.1), nn.GELU()):
+        extra = {"rng": rng} if isinstance(layer, nn.Conv2d | nn.Linear) else {}
+        assert repr(type(layer)(**layer.config(), **extra)) == repr(layer)
+
+
+def test_containers_are_sequences(rng):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, rng), nn.ReLU())
+    assert len(net) == 3 and net[1] is net.layers[1] and net[-1] is net.layers[2]
+    assert [type(layer) for layer in net[:2]] == [nn.Flatten, nn.Linear]
+    assert net[:2][1] is net[1]  # the same layers, not copies
+
+
+# --- what does not fit ------------------------------------------------------------------------------------------------
+
+MISFITS = [
+    (lambda r: nn.Linear(5, 3, r), (7, 4),
+     "Linear(in_features=5, out_features=3) got an input of shape (7, 4); it needs (N, 5)."),
+    (lambda r: nn.Linear(5, 3, r), (), "shape (); it needs (N, 5)."),
+    (lambda r: nn.Conv2d(2, 4, 3, r), (7, 3, 6, 6), "shape (7, 3, 6, 6); it needs (N, 2, H, W)."),
+    (lambda r: nn.Conv2d(2, 4, 3, r), (2, 6, 6), "shape (2, 6, 6); it needs (N, 2, H, W)."),
+    (lambda r: nn.Conv2d(2, 4, (3, 5), r, padding=(0, 1)), (7, 2, 6, 2),
+     "it needs (N, 2, H, W) with H of at least 3 and W of at least 3."),
+    (lambda r: nn.MaxPool2d(3), (7, 2, 2, 9), "it needs (N, C, H, W) with H of at least 3 and W of at least 3."),
+    (lambda r: nn.AvgPool2d(2), (7, 9), "AvgPool2d(kernel_size=2, stride=2) got an input of shape (7, 9); it needs "
+                                        "(N, C, H, W)."),
+    (lambda r: nn.GlobalAvgPool2d(), (7, 9), "GlobalAvgPool2d() got an input of shape (7, 9); it needs (N, C, H, W)."),
+    (lambda r: nn.BatchNorm1d(5), (7, 4), "BatchNorm1d(num_features=5) got an input of shape (7, 4); it needs (N, 5)."),
+    (lambda r: nn.BatchNorm1d(5), (7, 5, 5), "shape (7, 5, 5); it needs (N, 5)."),
+    (lambda r: nn.BatchNorm2d(5), (7, 5), "shape (7, 5); it needs (N, 5, H, W)."),
+    (lambda r: nn.LayerNorm((2, 9)), (7, 9), "it needs (N, ..., 2, 9)."),
+    (lambda r: nn.Flatten(), (), "Flatten() got an input of shape (); it needs (N, ...)."),
+    (lambda r: nn.Residual(nn.Linear(5, 3, r)), (7, 5),
+     "it needs a body and a shortcut that end in one shape, not (7, 3) and (7, 5)."),
+]
+
+
+@pytest.mark.parametrize(("make", "given", "sentence"), MISFITS)
+def test_a_wrong_shape_says_what_came_and_what_is_needed(make, given, sentence, rng):
+    with pytest.raises(nn.ShapeError) as caught:
+        make(rng)(np.zeros(given, np.float32))
+    assert str(caught.value).endswith(sentence)
+    assert caught.value.got == given
+
+
+def test_a_wrong_shape_says_where(rng):
+    net = nn.Sequential(nn.Flatten(), nn.Residual(nn.Sequential(nn.ReLU(), nn.Linear(5, 4, rng))))
+    with pytest.raises(nn.ShapeError) as caught:
+        net(np.zeros((2, 6), np.float32))
+    assert str(caught.value) == ("layer '1.body.0.1', Linear(in_features=5, out_features=4), got an input of shape "
+                                 "(2, 6); it needs (N, 5).")
+
+
+def test_one_value_has_no_variance(rng):
+    layer = nn.BatchNorm1d(3)
+    x = np.ones((1, 3), np.float32)
+    layer(x)  # evaluation needs none
+    with nn.training(rng), pytest.raises(nn.ShapeError, match="more than one value for each channel in training"):
+        layer(x)
+    assert layer.num_batches_tracked == 0
+    with nn.training(rng):
+        nn.BatchNorm2d(3)(np.ones((1, 3, 2, 1), np.float32))  # two places are enough
+
+
+@pytest.mark.parametrize(("make", "error", "sentence"), [
+    (lambda: nn.Linear(0, 3, RNG), ValueError, "Linear needs in_features to be a whole number of at least 1, got 0"),
+    (lambda: nn.Linear(3, 2.0, RNG), ValueError, "Linear needs out_features to be a whole number .*, got 2.0"),
+    (lambda: nn.Linear(3, True, RNG), ValueError, "out_features .* got True"),
+    (lambda: nn.Linear(3, 2, 42), TypeError, r"draws its first weights from a generator such as .*, got 42"),
+    (lambda: nn.Linear(3, 2, RNG, weight_init=lambda shape, rng: np.ones(3)), ValueError,
+     r"the initializer returned shape \(3,\) instead of \(2, 3\)"),
+    (lambda: nn.Linear(3, 2, RNG, bias_init=nn.init.he_normal), ValueError, "needs a weight of shape"),
+    (lambda: nn.Linear(3, 2, RNG, dtype=np.int32), TypeError, "needs an array of floats"),
+    (lambda: nn.Conv2d(-1, 2, 3, RNG), ValueError, "Conv2d needs in_channels"),
+    (lambda: nn.Conv2d(1, 2, 0, RNG), ValueError, "Conv2d needs its size to be a whole number of at least 1, .* got 0"),
+    (lambda: nn.Conv2d(1, 2, (3, 3, 3), RNG), ValueError, r"or a pair of them, got \(3, 3, 3\)"),
+    (lambda: nn.Conv2d(1, 2, 3, RNG, stride="2"), ValueError, "its stride to be .* got '2'"),
+    (lambda: nn.Conv2d(1, 2, 3, RNG, padding=-1), ValueError, "its padding to be a whole number of at least 0"),
+    (lambda: nn.Conv2d(1, 2, 3, RNG, dilation=(1, 0)), ValueError, "its dilation to be"),
+    (lambda: nn.Conv2d(3, 4, 3, RNG, groups=2), ValueError, "split 3 channels and 4 filters into 2 equal groups"),
+    (lambda: nn.Conv2d(4, 3, 3, RNG, groups=2), ValueError, "split 4 channels and 3 filters into 2 equal groups"),
+    (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d needs its size"),
+    (lambda: nn.MaxPool2d(2, padding=2), ValueError, "MaxPool2d needs a padding of at most half the window 2, got 2"),
+    (lambda: nn.AvgPool2d(2, stride=0), ValueError, "AvgPool2d needs its stride"),
+    (lambda: nn.BatchNorm1d(0), ValueError, "BatchNorm1d needs num_features"),
+    (lambda: nn.BatchNorm2d(3, eps=0), ValueError, "BatchNorm2d needs eps above 0 and a momentum from 0 to 1, got 0"),
+    (lambda: nn.BatchNorm2d(3, momentum=1.5), ValueError, "got 1e-05 and 1.5"),
+    (lambda: nn.LayerNorm(()), ValueError, "LayerNorm needs normalized_shape"),
+    (lambda: nn.LayerNorm(2.5), ValueError, "LayerNorm needs normalized_shape .* got 2.5"),
+    (lambda: nn.LayerNorm(3, eps=-1), ValueError, "LayerNorm needs eps above 0, got -1"),
+    (lambda: nn.Dropout(1.0), ValueError, "Dropout needs a probability of at least 0 and less than 1, got 1.0"),
+    (lambda: nn.Dropout(-0.1), ValueError, "Dropout needs a probability"),
+    (lambda: nn.Sequential([nn.ReLU()]), TypeError, "Sequential takes layers one by one; number 0 is a list"),
+    (lambda: nn.Sequential(nn.ReLU(), nn.ReLU), TypeError, "number 1 is a type"),
+    (lambda: nn.Module()(np.ones(2)), TypeError, r"Module needs a method forward\(self, x\)"),
+])
+def test_wrong_arguments_get_a_sentence(make, error, sentence):
+    with pytest.raises(error, match=sentence):
+        make()
+
+
+# --- names and numbers ------------------------------------------------------------------------------------------------
+
+
+def test_state_dict_has_the_names_and_shapes_of_pytorch(rng):
+    assert {name: array.shape for name, array in small(rng).state_dict().items()} == {
+        "0.weight": (4, 1, 3, 3),
+        "1.weight": (4,), "1.bias": (4,), "1.running_mean": (4,), "1.running_var": (4,), "1.num_batches_tracked": (),
+        "4.body.0.weight": (6, 4, 3, 3), "4.body.0.bias": (6,),
+        "4.shortcut.weight": (6, 4, 1, 1), "4.shortcut.bias": (6,),
+        "6.weight": (8, 54), "6.bias": (8,), "7.weight": (8,), "7.bias": (8,), "9.weight": (3, 8), "9.bias": (3,),
+    }
+
+
+def test_a_state_dict_is_a_copy_and_goes_back_to_the_same_bits(rng):
+    one, other = small(rng), small(rng)
+    with nn.training(rng):
+        one(rng.normal(size=(8, 1, 6, 6)).astype(np.float32))  # so that the running statistics say something
+    state = one.state_dict()
+    assert other.load_state_dict(state) == ([], [])
+    assert_same(other.state_dict(), state)
+    x = rng.normal(size=(8, 1, 6, 6)).astype(np.float32)
+    assert one(x).data.tobytes() == other(x).data.tobytes()
+    state["0.weight"][:] = 0
+    assert one.state_dict()["0.weight"].any() and other.state_dict()["0.weight"].any()
+
+
+def without(state, *names):
+    return {name: array for name, array in state.items() if name not in names}
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    (lambda s: without(s, "6.bias", "1.running_var"), "missing: 1.running_var, 6.bias"),
+    (lambda s: {**s, "10.weight": np.ones(3)}, "unexpected: 10.weight"),
+    (lambda s: {**s, "6.bias": np.ones(9), "9.weight": np.ones((8, 3))},
+     r"wrong shape: 6.bias is \(9,\) instead of \(8,\), 9.weight is \(8, 3\) instead of \(3, 8\)"),
+    (lambda s: {**s, "9.bias": np.array(["a", "b", "c"])}, "not numbers: 9.bias is <U1"),
+    (lambda s: {**without(s, "9.bias"), "last": np.ones(1), "0.weight": np.ones(1)},
+     "missing: 9.bias; unexpected: last; wrong shape: 0.weight"),
+])
+def test_strict_loading_lists_all_that_is_wrong_and_changes_nothing(change, sentence, rng):
+    net, state = small(rng), small(rng).state_dict()
+    before = numbers_of(net)
+    with pytest.raises(ValueError, match=rf"these weights do not fit this network \({sentence}"):
+        net.load_state_dict(change(state))
+    assert_same(net.state_dict(), before)
+
+
+def test_loading_that_is_not_strict_takes_what_fits_but_no_wrong_shape(rng):
+    net, state = small(rng), small(rng).state_dict()
+    kept = net.state_dict()["9.bias"]
+    missing, unexpected = net.load_state_dict({**without(state, "9.bias"), "more": np.ones(1)}, strict=False)
+    assert (missing, unexpected) == (["9.bias"], ["more"])
+    np.testing.assert_array_equal(net.state_dict()["9.bias"], kept)
+    np.testing.assert_array_equal(net.state_dict()["0.weight"], state["0.weight"])
+    with pytest.raises(ValueError, match="wrong shape"):
+        net.load_state_dict({"9.bias": np.ones(5)}, strict=False)
+
+
+def test_loading_keeps_the_memory_and_the_precision_of_the_parameters(rng):
+    net = nn.Linear(3, 2, rng)
+    memory = net.weight.data
+    net.load_state_dict({"weight": np.full((2, 3), 0.1), "bias": [1, 2]})
+    assert net.weight.data is memory and memory.dtype == np.float32
+    np.testing.assert_array_equal(net.bias.data, [1, 2])
+
+
+def test_loading_makes_an_older_graph_stale(rng):
+    net = nn.Linear(3, 2, rng)
+    loss = net(np.ones((1, 3), np.float32)).sum()
+    net.load_state_dict(net.state_dict())
+    with pytest.raises(GraphError, match="changed in place"):
+        loss.backward()
+
+
+def test_a_layer_built_without_memory_gets_it_when_it_is_loaded(rng):
+    none = nn.init.unallocated
+    net = nn.Linear(3, 2, rng, weight_init=none, bias_init=none)
+    net.load_state_dict({"weight": np.ones((2, 3)), "bias": np.ones(2)})
+    assert net.weight.data.flags.writeable and net.weight.dtype == np.float32
+    np.testing.assert_array_equal(net(np.ones((1, 3), np.float32)).data, [[4, 4]])
+
+
+def test_parameters_are_found_wherever_they_are_kept(rng):
+    class Mine(nn.Module):
+        def __init__(self):
+            self.scale = Tensor(np.ones(1, np.float32), requires_grad=True)
+            self.blocks = [nn.Linear(2, 2, rng), "not a layer", nn.Linear(2, 2, rng, bias=False)]
+            self.seen = np.zeros(1)
+            self.width = 2
+
+        def forward(self, x):
+            return self.blocks[2](self.blocks[0](x)) * self.scale
+
+    mine = nn.Sequential(Mine())
+    assert [name for name, _ in mine.named_parameters()] == ["0.scale", "0.blocks.0.weight", "0.blocks.0.bias",
+                                                             "0.blocks.2.weight"]
+    assert "0.seen" in mine.state_dict()
+    assert [path for path, _ in mine.named_modules()] == ["", "0", "0.blocks.0", "0.blocks.2"]
+    mine(np.ones((1, 2), np.float32)).sum().backward()
+    assert all(p.grad is not None for p in mine.parameters())
+
+
+def test_a_layer_used_twice_is_one_layer(rng):
+    shared = nn.Linear(3, 3, rng, dtype=np.float64)
+    net = nn.Sequential(shared, nn.Tanh(), shared)
+    assert len(net.parameters()) == 2
+    assert sorted(net.state_dict()) == ["0.bias", "0.weight", "2.bias", "2.weight"]  # as PyTorch has it
+    x = rng.normal(size=(4, 3))
+    net(x).sum().backward()
+    first, last = (nn.Linear(3, 3, rng, dtype=np.float64) for _ in range(2))
+    for copy in (first, last):
+        copy.load_state_dict(shared.state_dict())
+    nn.Sequential(first, nn.Tanh(), last)(x).sum().backward()
+    np.testing.assert_allclose(shared.weight.grad, first.weight.grad + last.weight.grad)
+
+
+def test_a_conversion_reaches_everything_but_whole_numbers(rng):
+    net = small(rng)
+    net(rng.normal(size=(2, 1, 6, 6)).astype(np.float32)).sum().backward()
+    assert net.to(np.float64) is net
+    for name, array in net.state_dict().items():
+        assert array.dtype == (np.int64 if name.endswith("tracked") else np.float64), name
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+
+
+def test_frozen_parameters_get_no_gradient_and_pass_it_on(rng):
+    net = nn.Sequential(nn.Linear(4, 4, rng), nn.ReLU(), nn.Linear(4, 4, rng), nn.Linear(4, 2, rng))
+    assert net[2].freeze() is net[2]
+    net(rng.normal(size=(8, 4)).astype(np.float32)).sum().backward()
+    assert net[2].weight.grad is None and net[2].bias.grad is None
+    assert net[0].weight.grad is not None and net[3].weight.grad is not None
+
+
+def test_first_weights_are_of_the_chosen_kind(rng):
+    layer = nn.Linear(400, 300, rng, bias_init=nn.init.uniform(-1, 1), weight_init=nn.init.glorot_uniform)
+    assert abs(layer.weight.data.var() * 700 / 2 - 1) < 0.05
+    assert layer.bias.data.any()
+    default = nn.Conv2d(16, 64, 3, rng)
+    assert abs(default.weight.data.var() * 144 / 2 - 1) < 0.1  # He
+    assert not default.bias.data.any()
+    assert nn.Linear(3, 2, rng, dtype=np.float64).weight.dtype == np.float64
+    assert nn.Conv2d(1, 2, 3, rng, bias=False).bias is None
+
+
+def test_the_seed_decides_the_network():
+    one, same, other = (numbers_of(small(np.random.default_rng(seed))) for seed in (3, 3, 4))
+    assert_same(one, same)
+    assert (one["0.weight"] != other["0.weight"]).any()
+
+
+# --- training and evaluation ------------------------------------------------------------------------------------------
+
+
+def test_training_is_a_context_that_ends_whatever_happens(rng):
+    assert nn.training_rng() is None
+    with nn.training(rng):
+        assert nn.training_rng() is rng
+        inner = np.random.default_rng(1)
+        with nn.training(inner):
+            assert nn.training_rng() is inner
+        assert nn.training_rng() is rng
+        with nn.evaluating():
+            assert nn.training_rng() is None
+        assert nn.training_rng() is rng
+    for context in (nn.training(rng), nn.evaluating()):
+        with pytest.raises(KeyError), context:
+            raise KeyError
+    assert nn.training_rng() is None
+
+
+def test_training_is_of_one_thread_only(rng):
+    answers = []
+    with nn.training(rng):
+        thread = threading.Thread(target=lambda: answers.append(nn.training_rng()))
+        thread.start()
+        thread.join()
+    assert answers == [None]
+
+
+@pytest.mark.parametrize("rng", [None, 42, "seed"])
+def test_training_needs_a_generator(rng):
+    with pytest.raises(TypeError, match="training needs a generator such as"), nn.training(rng):
+        pass
+
+
+def test_dropout_drops_only_in_training(rng):
+    x, layer = np.ones((200, 100), np.float32), nn.Dropout(0.4)
+    np.testing.assert_array_equal(layer(x).data, x)
+    with nn.training(rng):
+        dropped = layer(x).data
+    assert abs(dropped.mean() - 1) < 0.05 and 0.35 < (dropped == 0).mean() < 0.45
+    with nn.training(np.random.default_rng(7)):
+        first = layer(x).data
+    with nn.training(np.random.default_rng(7)):
+        np.testing.assert_array_equal(layer(x).data, first)
+    with nn.training(rng):
+        np.testing.assert_array_equal(nn.Dropout(0)(x).data, x)
+
+
+@pytest.mark.parametrize(("layer", "shape", "axes"), [
+    (nn.BatchNorm1d(3, momentum=0.2, dtype=np.float64), (16, 3), (0,)),
+    (nn.BatchNorm2d(3, momentum=0.2, dtype=np.float64), (16, 3, 4, 5), (0, 2, 3)),
+])
+def test_batch_norm_learns_its_statistics_in_training_and_uses_them_outside(layer, shape, axes, rng):
+    x = rng.normal(5, 3, size=shape)
+    with nn.training(rng):
+        y = layer(x).data
+    np.testing.assert_allclose(y.mean(axis=axes), 0, atol=1e-12)
+    np.testing.assert_allclose(y.std(axis=axes), 1, rtol=1e-4)
+    np.testing.assert_allclose(layer.running_mean, 0.2 * x.mean(axis=axes))
+    np.testing.assert_allclose(layer.running_var, 0.8 + 0.2 * x.var(axis=axes, ddof=1))
+    assert layer.num_batches_tracked == 1
+    with nn.training(rng):
+        for _ in range(100):
+            layer(x)
+    before = numbers_of(layer)
+    y = layer(x).data  # the statistics have come to rest at the batch's own, but for the unbiased variance
+    np.testing.assert_allclose(y.mean(axis=axes), 0, atol=1e-8)
+    np.testing.assert_allclose(y.std(axis=axes), np.sqrt(1 - len(axes) / x[:, 0].size), rtol=0.02)
+    assert_same(layer.state_dict(), before)
+
+
+def test_watching_sees_every_layer_in_the_order_in_which_it_finishes(rng):
+    net = nn.Sequential(nn.Linear(3, 2, rng), nn.Residual(nn.ReLU()))
+    x = Tensor(np.ones((1, 3), np.float32))
+    with nn.watch() as calls:
+        net(x)
+    assert [type(layer).__name__ for layer, _, _ in calls] == ["Linear", "ReLU", "Sequential", "Residual", "Sequential"]
+    assert calls[0][1] is x and calls[0][2] is calls[1][1]
+    net(x)
+    assert len(calls) == 5  # the context is over
+
+
+def test_a_network_learns(rng):
+    """The whole stack in ten lines: exclusive or, by gradient descent."""
+    x = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
+    targets = np.array([[0], [1], [1], [0]], np.float32)
+    net = nn.Sequential(nn.Linear(2, 8, rng), nn.Tanh(), nn.Linear(8, 1, rng), nn.Sigmoid())
+    for _ in range(500):
+        loss = ((net(x) - targets) ** 2).mean()
+        loss.backward()
+        for p in net.parameters():
+            p.data -= p.grad
+            p.version += 1
+            p.grad = None
+    np.testing.assert_allclose(net(x).data, targets, atol=0.2)
