@@ -178,8 +178,8 @@ class Optimizer(ABC):
                 g = self.gradient[run.start:run.stop]
                 np.clip(g, -limit, limit, out=g)
         if self.clip_norm is not None:  # in float64, where the square of any float32 has room
-            lengths = [float(np.linalg.norm(self.gradient[run.start:run.stop].astype(np.float64))) for run in runs]
-            length = math.hypot(*lengths)
+            length = math.sqrt(sum(float(np.square(self.gradient[run.start:run.stop], dtype=np.float64).sum())
+                                   for run in runs))
             if self.clip_norm < length < math.inf:
                 for run in runs:
                     self.gradient[run.start:run.stop] *= self.clip_norm / length
