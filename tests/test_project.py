@@ -1,0 +1,98 @@
+"""The project as a whole: one version, nothing in it that only one machine knows, files of a size to be read."""
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+
+import pytest
+from markdown import ROOT
+
+import byhand
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LONGEST, LONGEST_TESTS = 400, 500
+LEFT_OUT = {".git", ".venv", "venv", "build", "dist", "runs", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
+            ".hypothesis"}
+
+
+def files():
+    """All files of the project: what git tracks, or everything where this is no clone."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    else:
+        paths = [path for path in ROOT.rglob("*") if not LEFT_OUT & set(path.relative_to(ROOT).parts)]
+    return [path for path in paths if path.is_file()]
+
+
+def texts():
+    """Those of them that are text, with their content."""
+    for path in files():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            yield path.relative_to(ROOT), content.decode("utf-8")
+
+
+def test_there_is_one_version():
+    assert byhand.__version__ == PYPROJECT["project"]["version"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)[0] == byhand.__version__
+
+
+@pytest.mark.parametrize("unwanted", [
+    "pypi" + ".org", "python" + "hosted", "registry." + "npmjs", "anaconda" + ".org",  # where a machine gets its packages
+    "/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/tm" + "p/", "C:" + "\\Users",  # where its files lie
+])
+def test_nothing_is_said_that_only_one_machine_knows(unwanted):
+    assert [str(path) for path, text in texts() if unwanted in text] == []
+
+
+def test_files_are_of_a_size_to_be_read():
+    lines = {path: len(text.splitlines()) for path, text in texts() if path.suffix == ".py" or path.parent.name == ".ci"}
+    assert len(lines) > 50
+    assert [str(path) for path, n in lines.items() if n > (LONGEST_TESTS if path.parts[0] == "tests" else LONGEST)] == []
+
+
+def test_every_python_file_opens_with_a_paragraph():
+    without = [str(path) for path, text in texts()
+               if path.suffix == ".py" and path.name != "__main__.py" and not text.startswith('"""')]
+    assert without == []
+
+
+def requirements():
+    """The names of all dependencies, optional ones included."""
+    project = PYPROJECT["project"]
+    listed = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    return {re.match(r"[\w-]+", requirement)[0] for requirement in listed} - {project["name"]}
+
+
+@pytest.mark.parametrize("name", sorted(requirements()))
+def test_every_dependency_is_justified(name):
+    lines = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith(f"| `{name}` |") for line in lines), f"docs/design.md does not say why there is {name}"
+
+
+def lines_script():
+    spec = importlib.util.spec_from_file_location("lines", ROOT / "scripts" / "lines.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_lines_are_counted_by_room(tmp_path):
+    for name, lines in {"engine.py": 3, "room/a.py": 2, "room/deep/b.py": 5, "recipes/c.py": 9}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n" * lines)
+    assert lines_script().count(tmp_path) == {"engine": 3, "room": 7, "recipes": 9}
+
+
+def test_a_stack_that_is_too_long_fails(tmp_path, monkeypatch, capsys):
+    script = lines_script()
+    (tmp_path / "engine.py").write_text("x = 1\n" * 3)
+    monkeypatch.setattr(script, "PACKAGE", tmp_path)
+    script.main()
+    assert "3 of at most" in capsys.readouterr().out
+    monkeypatch.setattr(script, "MOST", 2)
+    with pytest.raises(SystemExit, match="1 lines too many"):
+        script.main()
