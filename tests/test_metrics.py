@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byhand import Tensor
-from byhand.evaluate import accuracy, calibration_error, confusion_matrix, per_class, predictions, wilson_interval
+from byhand.metrics import accuracy, calibration_error, confusion_matrix, per_class, predictions, wilson_interval
 
 LOGITS = np.array([[1.0, 2, 0], [3, 0, 0], [0, 0, 5], [2, 2, 1]])
 
