@@ -1,8 +1,8 @@
 """A file is written whole or not at all.
 
-The bytes go into a temporary file beside the target, are pushed to the disk, and only then take the target's name, in one
-step that cannot be seen half done. Whoever reads meanwhile, and whoever finds the folder after the power went, has the old
-file or the new one.
+The bytes go into a temporary file beside the target, are pushed to the disk, and only then take the target's name, in
+one step that cannot be seen half done. Whoever reads meanwhile, and whoever finds the folder after the power went, has
+the old file or the new one.
 """
 
 import os
@@ -13,9 +13,12 @@ from pathlib import Path
 def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
     """Write `content`, one piece after the other, to `path`, replacing what is there.
 
-    Raises OSError and leaves what was there as it was if the disk is full or the folder cannot be written to.
+    Raises OSError and leaves what was there as it was if there is no such folder, it cannot be written to, or the disk
+    is full.
     """
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target} cannot be written: there is no folder {target.parent}.")
     # A name of its own for every writer, in the same folder, because only there a rename is one step.
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
@@ -25,8 +28,10 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
+    except OSError as error:
+        raise type(error)(f"{target} cannot be written: {error.strerror}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # once renamed, it is gone
     sync_folder(target.parent)
 
 

@@ -1,16 +1,17 @@
 """What happens around the training loop: records, progress, stopping, saving, the learning rate.
 
-The loop itself (`byhand.train`) only learns. Everything else listens: a callback is told when training begins, at each step
-(when the gradients of a batch are known, just before the update), at the end of each epoch, and when training ends. It sees
-the whole state of the run, and may change the optimizer's learning rate or end the run by setting `run.stopped` to the
-reason.
+The loop itself (`byhand.train`) only learns. Everything else listens: a callback is told when training begins, at each
+step (when the gradients of a batch are known, just before the update), at the end of each epoch, and when training
+ends. It sees the whole state of the run, and may change the optimizer's learning rate or end the run by setting
+`run.stopped` to the reason.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from byhand.autodiff import no_grad
 from byhand.inference import Evaluation
+from byhand.nn.layers import positive
 from byhand.nn.module import Module, training, watch
 from byhand.optim import Optimizer
 from byhand.schedules import OnPlateau
@@ -81,11 +83,22 @@ class Callback:
         """After the validation of an epoch; its record is `run.history[-1]`."""
 
     def on_train_end(self, run: Run) -> None:
-        """After the last step, however training ended (but not after an exception)."""
+        """After the last step, however training ended, by Ctrl-C or an error too."""
+
+
+@contextmanager
+def listening(callbacks: Sequence[Callback], run: Run) -> Iterator[None]:
+    """Tell the callbacks that training begins, and, however it ends, that it has ended: the last one first."""
+    with ExitStack() as ending:
+        for callback in callbacks:
+            callback.on_train_begin(run)
+            ending.callback(callback.on_train_end, run)
+        yield
 
 
 class Schedule(Callback):
-    """Let the learning rate follow a schedule: the optimizer's own rate times `schedule(progress)`, before each update."""
+    """Let the learning rate follow a schedule: the optimizer's own rate times `schedule(progress)`, before each
+    update."""
 
     def __init__(self, schedule: Callable[[float], float]) -> None:
         self.schedule = schedule
@@ -97,9 +110,12 @@ class Schedule(Callback):
     def on_step(self, run: Run) -> None:
         run.optimizer.lr = self.base * self.schedule(run.progress)
 
+    def on_train_end(self, run: Run) -> None:
+        run.optimizer.lr = self.base  # for whoever trains on with it
+
 
 class ReduceOnPlateau(Callback):
-    """Lower the learning rate when `monitor` (smaller is better) has not improved for some epochs."""
+    """Lower the learning rate when `monitor` has not improved for some epochs."""
 
     def __init__(self, plateau: OnPlateau, monitor: str = "validation_loss") -> None:
         self.plateau, self.monitor = plateau, monitor
@@ -109,27 +125,28 @@ class ReduceOnPlateau(Callback):
         self.base = run.optimizer.lr
 
     def on_epoch_end(self, run: Run) -> None:
-        run.optimizer.lr = self.base * self.plateau.update(monitored(run, self.monitor))
+        run.optimizer.lr = self.base * self.plateau.update(shortfall(run, self.monitor))
 
 
-def monitored(run: Run, name: str) -> float:
-    """A figure of the epoch that just ended. Raises ValueError, with those there are, if it is not among them."""
+def shortfall(run: Run, name: str) -> float:
+    """A figure of the epoch that just ended, so that less is better: an accuracy as its error rate, 1 - accuracy.
+
+    Raises ValueError, with the figures there are, if it is not among them.
+    """
     record = run.history[-1]
     if name not in record:
         raise ValueError(f"there is no '{name}' to monitor: an epoch's record has {', '.join(record)}. (Figures of the "
                          "validation need a validation set.)")
-    return record[name]
+    return 1 - record[name] if name.endswith("accuracy") else record[name]
 
 
 class EarlyStopping(Callback):
-    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs, and give the model the weights
-    it had when it was best, however training ends. Accuracies are to grow, anything else is to shrink."""
+    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs, and give the model the
+    weights it had when it was best, however training ends. Accuracies are to grow, anything else is to shrink."""
 
     def __init__(self, patience: int = 5, monitor: str = "validation_loss", min_delta: float = 0.0) -> None:
-        if patience < 1:
-            raise ValueError(f"early stopping needs a patience of at least 1 epoch, got {patience}.")
+        positive("EarlyStopping", patience=patience)
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
-        self.sign = -1.0 if monitor.endswith("accuracy") else 1.0
 
     def on_train_begin(self, run: Run) -> None:
         self.best = math.inf
@@ -137,12 +154,11 @@ class EarlyStopping(Callback):
         self.weights: dict[str, Array] | None = None
 
     def on_epoch_end(self, run: Run) -> None:
-        value = self.sign * monitored(run, self.monitor)
+        value = shortfall(run, self.monitor)
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.weights = value, run.epoch, run.model.state_dict()
         elif run.epoch - self.best_epoch >= self.patience:
-            run.stopped = (f"{self.monitor} has not improved for {self.patience} epochs; the weights of epoch "
-                           f"{self.best_epoch} are restored")
+            run.stopped = f"{self.monitor} has not improved since epoch {self.best_epoch}, whose weights are restored"
 
     def on_train_end(self, run: Run) -> None:
         if self.weights is not None:
@@ -150,8 +166,8 @@ class EarlyStopping(Callback):
 
 
 class Checkpoint(Callback):
-    """Save the model after each epoch, and within an epoch whenever `seconds` have passed, so that an interrupted run keeps
-    what it has learned. `save(model)` does the writing: `lambda model: bh.save(model, "model.safetensors")`."""
+    """Save the model after each epoch, and within an epoch whenever `seconds` have passed, so that an interrupted run
+    keeps what it has learned. `save(model)` does the writing: `lambda model: bh.save(model, "model.safetensors")`."""
 
     def __init__(self, save: Callable[[Module], None], seconds: float = 10.0) -> None:
         self.save, self.seconds = save, seconds
@@ -176,37 +192,60 @@ class Checkpoint(Callback):
 
 
 class StopOnNaN(Callback):
-    """Stop as soon as the loss is not a finite number, before the update that would spread it to every weight, and say where
-    it began: in the data, in a layer's weights, in a layer's output, or in the loss."""
+    """Stop as soon as the loss or a gradient is not a finite number, before the update that would spread it to every
+    weight, and say where it began: in the data, in a layer's weights, in a layer's output, in the loss, or on the way
+    back."""
 
     def on_step(self, run: Run) -> None:
+        when = f"in step {run.step + 1} (epoch {run.epoch + 1})"
         if not math.isfinite(run.loss):
-            run.failed = True
-            run.stopped = (f"the loss is not a finite number in step {run.step + 1} (epoch {run.epoch + 1}). "
-                           f"{first_fault(run)} {what_to_try(run)}")
+            self.stop(run, f"the loss is not a finite number {when}")
+        elif not all(np.isfinite(p.grad).all() for p in run.model.parameters() if p.grad is not None):
+            self.stop(run, f"the loss is finite, but its gradients are not, {when}")
+
+    def on_epoch_end(self, run: Run) -> None:
+        if not all(np.isfinite(p.data).all() for p in run.model.parameters()):
+            self.stop(run, f"after step {run.step} (epoch {run.epoch}) there are weights that are not finite")
+
+    def stop(self, run: Run, what: str) -> None:
+        """End the run, with the reason."""
+        run.failed, run.stopped = True, f"{what}. {first_fault(run)}"
 
 
 def first_fault(run: Run) -> str:
-    """Run the batch once more, layer by layer, up to the first number that is not finite."""
+    """Where the first number that is not finite comes from, and what to try. Runs the batch once more, layer by
+    layer."""
     if not np.isfinite(run.inputs).all():
-        return "It began in the data: this batch of inputs has values that are not finite."
-    paths = {id(module): path for path, module in run.model.named_modules()}
-    for name, p in run.model.named_parameters():
+        return "It began in the data: this batch of inputs has values that are not finite. Remove or replace them."
+    layers = dict(run.model.named_modules())
+    parameters = list(run.model.named_parameters())
+    for name, p in parameters:
         if not np.isfinite(p.data).all():
-            path, _, parameter = name.rpartition(".")
-            layer = dict(run.model.named_modules())[path]
-            return f"It began in layer '{path}', {layer!r}: its {parameter} overflowed in the update of step {run.step}."
+            path, _, which = name.rpartition(".")
+            return (f"It began in {titled(path, layers[path])}: its {which} is not finite since the update of step "
+                    f"{run.step}. {what_to_try(run)}")
     with no_grad(), watch() as calls, training(np.random.default_rng(0)):
         run.model(Tensor(run.inputs))
+    paths = {id(layer): path for path, layer in layers.items()}
     for layer, _, output in calls:
         if not np.isfinite(output.data).all():
-            return f"It began in layer '{paths[id(layer)]}', {layer!r}: its output is not finite."
-    return "Every layer's output is finite: it began in the loss itself (look at the targets)."
+            where = titled(paths.get(id(layer), ""), layer)
+            return f"It began in {where}: its output is not finite. {what_to_try(run)}"
+    if not math.isfinite(run.loss):
+        return "Every layer's output is finite: it began in the loss itself. Look at the targets and their weights."
+    name = next(name for name, p in reversed(parameters) if p.grad is not None and not np.isfinite(p.grad).all())
+    path = name.rpartition(".")[0]
+    return f"On the way back they began in {titled(path, layers[path])}, or right after it. {what_to_try(run)}"
+
+
+def titled(path: str, layer: Module) -> str:
+    """A layer as a person finds it."""
+    return f"layer '{path}', {layer!r}" if path else repr(layer)
 
 
 def what_to_try(run: Run) -> str:
     """What usually helps."""
-    largest = float(np.abs(run.inputs).max()) if run.inputs.size and np.isfinite(run.inputs).all() else 0.0
+    largest = float(np.abs(run.inputs).max(initial=0))
     scale = f" scale the inputs, which reach {largest:.4g}, to about 1," if largest > 20 else ""
     return (f"Try{scale} a lower learning rate (it is {run.optimizer.lr:.4g}), or an optimizer that clips gradients "
             "(clip_norm=1.0).")

@@ -2,12 +2,13 @@
 
     {"type": "Sequential", "layers": [{"type": "Flatten"}, {"type": "Linear", "in_features": 784, ...}, ...]}
 
-Reading one builds layers without memory for their weights (see `init.unallocated`), so a plan that claims a trillion
-weights costs nothing before its claims have been held against what the file really contains.
+Reading one builds layers without memory for their weights (see `init.unallocated`), and adds up what they claim to
+need. A plan that claims more than the file holds is refused before anything is set aside for it.
 """
 
 import inspect
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,35 +33,42 @@ def describe(module: nn.Module) -> dict[str, Any]:
         return {"type": "Residual", "body": [describe(layer) for layer in module.body.layers],
                 "shortcut": None if module.shortcut is None else describe(module.shortcut)}
     if LAYERS.get(type(module).__name__) is not type(module):
-        raise ValueError(f"a model file holds byhand's own layers, and {type(module).__name__} is not one of them; save its "
-                         "state_dict() instead, and build the network in code.")
+        raise ValueError(f"a model file holds byhand's own layers, and {type(module).__name__} is none of them; save "
+                         "its state_dict() instead, and build the network in code.")
     return {"type": type(module).__name__, **module.config()}
 
 
-def build(plan: Any, largest: int) -> nn.Module:
-    """The network that a plan describes, its weights not yet in memory.
+def build(plan: Any, size: int) -> nn.Module:
+    """The network that a plan in a file of `size` bytes describes, its weights not yet in memory.
 
-    largest: the largest number that may stand for a size; nothing larger fits in the file. Raises ValueError, with what is
-    wrong, for anything that `describe` would not write.
+    Raises ValueError, with what is wrong, for anything that `describe` would not write.
     """
-    budget = [MOST_LAYERS]
-    return build_part(plan, max(largest, 4096), budget, DEEPEST)
+    return build_part(plan, Budget(MOST_LAYERS, size, max(size, 4096)), DEEPEST)
 
 
-def build_part(plan: Any, largest: int, budget: list[int], depth: int) -> nn.Module:
-    """`build`, for a part at some depth; `budget` counts the layers that may still come."""
-    budget[0] -= 1
-    if depth < 0 or budget[0] < 0:
+@dataclass
+class Budget:
+    """What a plan may still ask for."""
+
+    layers: int
+    weight_bytes: int
+    largest: int
+    """The largest number that may stand in it: no size of anything is larger than the file, but a stride may be."""
+
+
+def build_part(plan: Any, budget: Budget, depth: int) -> nn.Module:
+    """`build`, for a part with `depth` levels of parts below it."""
+    budget.layers -= 1
+    if depth < 0 or budget.layers < 0:
         raise ValueError(f"it has more than {MOST_LAYERS} layers, or more than {DEEPEST} levels of them")
     if not isinstance(plan, dict) or not isinstance(plan.get("type"), str):
         raise ValueError("a layer is not written as an object with a 'type'")
     options = {name: value for name, value in plan.items() if name != "type"}
-    parts = lambda layers: [build_part(layer, largest, budget, depth - 1) for layer in expect_list(layers)]
     if plan["type"] == "Sequential" and options.keys() == {"layers"}:
-        return nn.Sequential(*parts(options["layers"]))
+        return nn.Sequential(*build_parts(options["layers"], budget, depth - 1))
     if plan["type"] == "Residual" and options.keys() == {"body", "shortcut"}:
-        around = options["shortcut"]
-        return nn.Residual(*parts(options["body"]), shortcut=None if around is None else parts([around])[0])
+        body, around = build_parts(options["body"], budget, depth - 1), options["shortcut"]
+        return nn.Residual(*body, shortcut=None if around is None else build_part(around, budget, depth - 1))
     layer = LAYERS.get(plan["type"])
     if layer is None:
         raise ValueError(f"it has no layer called '{plan['type'][:40]}'")
@@ -68,20 +76,25 @@ def build_part(plan: Any, largest: int, budget: list[int], depth: int) -> nn.Mod
     allowed = arguments.keys() - {"rng", "weight_init", "bias_init", "dtype"}
     if not options.keys() <= allowed:
         raise ValueError(f"{plan['type']} has no option {', '.join(sorted(options.keys() - allowed))[:80]}")
-    values = {name: checked(name, value, largest) for name, value in options.items()}
+    values = {name: checked(name, value, budget.largest) for name, value in options.items()}
     if "rng" in arguments:
-        values |= {"rng": np.random.default_rng(0), "weight_init": nn.init.unallocated, "bias_init": nn.init.unallocated}
+        nothing = nn.init.unallocated
+        values |= {"rng": np.random.default_rng(0), "weight_init": nothing, "bias_init": nothing}
     try:
-        return layer(**values)
+        part = layer(**values)
     except TypeError as error:
         raise ValueError(f"{plan['type']} is written wrongly ({error})") from None
+    budget.weight_bytes -= sum(np.asarray(array).nbytes for _, array in part.named_arrays())
+    if budget.weight_bytes < 0:
+        raise ValueError("it claims more weights than the file holds")
+    return part
 
 
-def expect_list(layers: Any) -> list[Any]:
-    """A list, or a sentence."""
-    if not isinstance(layers, list):
+def build_parts(plans: Any, budget: Budget, depth: int) -> list[nn.Module]:
+    """`build_part`, for a list of them."""
+    if not isinstance(plans, list):
         raise ValueError("its layers are not written as a list")
-    return layers
+    return [build_part(plan, budget, depth) for plan in plans]
 
 
 def checked(name: str, value: Any, largest: int) -> Any:
@@ -90,8 +103,8 @@ def checked(name: str, value: Any, largest: int) -> Any:
     for n in numbers:
         if not isinstance(n, int | float) or (isinstance(value, list) and type(n) is not int):
             raise ValueError(f"'{name}' is not a number")
-        if not math.isfinite(n) or abs(n) > largest:
-            raise ValueError(f"'{name}' is {n}, which does not fit into this file")
+        if not abs(n) <= largest:  # nor is it a NaN
+            raise ValueError(f"'{name}' is {str(n)[:40]}, which does not fit into this file")
     if isinstance(value, list) and abs(math.prod(value)) > largest:
         raise ValueError(f"'{name}' is {value}, which does not fit into this file")
     return tuple(value) if isinstance(value, list) else value

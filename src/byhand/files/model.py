@@ -1,8 +1,8 @@
 """A model in one file: its weights under PyTorch's names, and beside them all it takes to use them.
 
-The format is safetensors: a header that says what lies where, and then the numbers. It cannot hold code. In the header's
-metadata stand the network's plan, how inputs are normalized, the names of the classes, and what was measured. So a saved
-model needs nothing else, and PyTorch can read the same weights.
+The format is safetensors: a header that says what lies where, and then the numbers. It cannot hold code. In the
+header's metadata stand the network's plan, how inputs are normalized, the names of the classes, and what was measured.
+So a saved model needs nothing else, and PyTorch can read the same weights.
 """
 
 import json
@@ -87,8 +87,8 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
                              "safetensors.numpy.load_file(path) with load_state_dict().")
     if metadata.get("version") != str(VERSION):
-        raise ModelFileError(f"{path} has format version {metadata.get('version', '?')[:20]}, and this byhand reads version "
-                             f"{VERSION}; update byhand.")
+        raise ModelFileError(f"{path} has format version {metadata.get('version', '?')[:20]}, and this byhand reads "
+                             f"version {VERSION}; update byhand.")
     try:
         return read(metadata, state, path.stat().st_size)
     except RecursionError:
@@ -102,9 +102,8 @@ def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> 
     """The contents of a file of this size, checked."""
     model = build(json.loads(metadata["architecture"]), size)
     model.load_state_dict(state)
-    kinds = {array.dtype for array in state.values() if array.dtype.kind == "f"}
-    if len(kinds) == 1 and kinds != {np.dtype(np.float32)}:
-        model.to(kinds.pop()).load_state_dict(state)  # now in the file's own precision
+    if any(array.dtype == np.float64 for array in state.values()):
+        model.to(np.float64).load_state_dict(state)  # again, now in the file's own precision
     shape, classes = json.loads(metadata["input_shape"]), json.loads(metadata["classes"])
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes")

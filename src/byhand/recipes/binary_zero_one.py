@@ -1,10 +1,11 @@
 """Is it a 0 or a 1? The whole of deep learning with one yes-or-no question.
 
-Only the digits 0 and 1, a network 784-128-64-1 with relu, and plain gradient descent: every step looks at all 12,665 images
-and moves every weight a little downhill. 250 steps are enough, because two so different shapes are easy to tell apart.
+Only the digits 0 and 1, a network 784-128-64-1 with relu, and plain gradient descent: every step looks at all 12,665
+images and moves every weight a little downhill. 250 steps are enough, because two so different shapes are easy to tell
+apart.
 
-As published, but for the gradient of the last layer, which is taken of sigmoid and cross-entropy in one (the difference of
-probability and truth) instead of one after the other, where it can become 0 / 0.
+As published, but for the gradient of the last layer, which is taken of sigmoid and cross-entropy in one (the difference
+of probability and truth) instead of one after the other, where it can become 0 / 0.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
 """One image at a time: 784-100-10 without biases, trained on the first 1,000 images.
 
-Each image is looked at, and every weight moved, before the next one comes: stochastic gradient descent in its first sense
-(Robbins and Monro 1951). Dropout silences half of the hidden units at a time, a different half for each image.
+Each image is looked at, and every weight moved, before the next one comes: stochastic gradient descent in its first
+sense (Robbins and Monro 1951). Dropout silences half of the hidden units at a time, a different half for each image.
 
-The published program leaves the doubling of the kept units out of its backward pass; here the gradient is right. Its loss
-is the sum of squared errors, and its step leaves out the 2 that comes with the square, which is the gradient of half the
-sum; so half the sum is the loss here. The order of the images is as they come.
+The published program leaves the doubling of the kept units out of its backward pass; here the gradient is right. Its
+loss is the sum of squared errors, and its step leaves out the 2 that comes with the square, which is the gradient of
+half the sum; so half the sum is the loss here. The order of the images is as they come.
 """
 
 from collections.abc import Sequence
@@ -38,8 +38,10 @@ class NumpyTutorial(Recipe):
     lr: float = 0.005
 
     def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
-        """The first 1,000 training images, the next 1,000 to watch, the first 1,000 test images."""
-        return Parts(data.train[:1_000], data.train[1_000:2_000], data.test[:1_000])
+        """The first 1,000 training images, the next 1,000 to watch, the first 1,000 test images (four fifths and one
+        fifth of a smaller data set)."""
+        end = min(1_000, len(data.train) * 4 // 5)
+        return Parts(data.train[:end], data.train[end:end + 1_000], data.test[:1_000])
 
     def network(self, rng: np.random.Generator) -> nn.Module:
         """Weights between -0.1 and 0.1."""

@@ -1,12 +1,13 @@
 """What a recipe is: a network, the data it sees and the way it learns, under a name, so that anybody can do it again.
 
-A recipe is a frozen dataclass. Its fields are its settings, each of which `--set name=value` can change; its methods are
-the steps of the experiment. A recipe's file overrides what is special about it and reads like a page.
+A recipe is a frozen dataclass. Its fields are its settings, each of which `--set name=value` can change; its methods
+are the steps of the experiment. A recipe's file overrides what is special about it and reads like a page.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ from byhand.train import fit
 Array = np.ndarray[Any, Any]
 MNIST = Normalize(mean=0.1307, std=0.3081)
 """Brings MNIST's pixels to mean 0 and standard deviation 1."""
+LARGEST = 1_000_000_000
+"""No setting is above it."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Recipe:
         names = [f.name for f in dataclasses.fields(self)]
         for name, value in changes.items():
             if name not in names:
-                raise ValueError(f"the recipe {self.name} has no setting '{name}'; it has {', '.join(names)}.")
+                raise ValueError(f"the recipe {self.name} has no setting '{name}'; it has {', '.join(names)}."
+                                 f"{did_you_mean(name, names)}")
             changes[name] = parsed(name, value, getattr(self, name))
         return dataclasses.replace(self, **changes)
 
@@ -102,11 +106,21 @@ def parsed(name: str, value: Any, like: Any) -> Any:
     text = str(value).strip()
     if name == "batch_size" and text.lower() == "none":
         return None
-    kind = float if isinstance(like, float) else int
+    if isinstance(like, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{name} is true or false, got '{text}'.")
+        return text.lower() == "true"
+    kind, least, what = (float, 0, "number") if isinstance(like, float) else (int, 1, "whole number")
     try:
         number = kind(text)
     except ValueError:
-        raise ValueError(f"{name} needs a {'whole ' if kind is int else ''}number, got '{text}'.") from None
-    if not np.isfinite(number) or number < 0 or (kind is int and name in ("epochs", "batch_size") and number < 1):
-        raise ValueError(f"{name} needs a number of at least {1 if kind is int else 0}, got '{text}'.")
+        raise ValueError(f"{name} needs a {what}, got '{text}'.") from None
+    if not least <= number <= LARGEST:  # nor is it a NaN
+        raise ValueError(f"{name} needs a {what} from {least} to {LARGEST:,}, got '{text}'.")
     return number
+
+
+def did_you_mean(word: str, words: Sequence[str]) -> str:
+    """A hint, where somebody may have mistyped one of these words."""
+    near = difflib.get_close_matches(word, words, 1)
+    return f" Did you mean {near[0]}?" if near else ""

@@ -1,10 +1,10 @@
 """The smallest network that reads all ten digits: 784-10-10.
 
-Ten hidden units, relu, softmax, and 500 steps of full-batch gradient descent on 42,000 images. It is hardly more than ten
-templates laid over the picture, and still gets five digits out of six.
+Ten hidden units, relu, softmax, and 500 steps of full-batch gradient descent on 42,000 images. It is hardly more than
+ten templates laid over the picture, and still gets five digits out of six.
 
-The published program adds the bias gradient up over all classes instead of keeping one a class; here it is right. The rest
-is as published. (What it calls its development set, 1,000 of the 42,000 images, is the validation set here.)
+The published program adds the bias gradient up over all classes instead of keeping one a class; here it is right. The
+rest is as published. (What it calls its development set, 1,000 of the 42,000 images, is the validation set here.)
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ written down beside the model: `config.json` says how to do it again, `history.j
 
 import datetime
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import byhand
 from byhand import kernels
 from byhand.atomic import write_atomically
-from byhand.callbacks import Callback, Checkpoint, Run, StopOnNaN
+from byhand.callbacks import Callback, Checkpoint, Epoch, Run, StopOnNaN
 from byhand.data import Splits
 from byhand.inference import Evaluation, evaluate
 from byhand.files import save
@@ -58,8 +59,8 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
                begin: Notice | None = None) -> Result:
     """Train once, evaluate once, and leave the run folder. Returns what `byhand train --json` prints.
 
-    begin(recipe, model, parts) is told what is about to be trained. Raises ValueError if the data does not fit the recipe,
-    TrainingFailed if the loss stopped being a number.
+    begin(recipe, model, parts) is told what is about to be trained. Raises ValueError if the data does not fit the
+    recipe, TrainingFailed if the loss stopped being a number.
     """
     started = time.perf_counter()
     check_fits(recipe, data)
@@ -69,13 +70,11 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     if begin is not None:
         begin(recipe, model, parts)
     path = folder / "model.safetensors"
-    about = {"input_shape": parts.train.inputs.shape[1:], "normalize": recipe.normalize, "classes": parts.train.classes,
-             "recipe": recipe.name}
+    about: dict[str, Any] = {"input_shape": parts.train.inputs.shape[1:], "normalize": recipe.normalize,
+                             "classes": parts.train.classes, "recipe": recipe.name}
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
     write_json(folder / "config.json", configuration(recipe, data, seed))
     run = recipe.train(model, parts, rng, [checkpoint, StopOnNaN(), *callbacks])
-    history = "".join(json.dumps(record) + "\n" for record in run.history)
-    write_atomically(folder / "history.jsonl", history.encode())
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
     measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
@@ -91,8 +90,8 @@ def check_fits(recipe: Recipe, data: Splits) -> None:
     """The recipes are written for pictures of 28 × 28 in ten classes."""
     shape, classes = data.train.inputs.shape[1:], len(data.classes)
     if shape != (1, 28, 28) or classes != 10:
-        raise ValueError(f"the recipe {recipe.name} reads grey pictures of 28 x 28 in 10 classes; {data.name} has samples "
-                         f"of shape {shape} in {classes} classes.")
+        raise ValueError(f"the recipe {recipe.name} reads grey pictures of 28 x 28 in 10 classes; {data.name} has "
+                         f"samples of shape {shape} in {classes} classes.")
 
 
 def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:
@@ -111,11 +110,17 @@ def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
         "version": 1, "recipe": recipe.name, "dataset": data.name, "train_samples": len(parts.train),
         "test_samples": len(parts.test), "epochs": run.epoch, "parameters": sum(p.size for p in model.parameters()),
         "train_accuracy": accuracy["train"], "validation_accuracy": accuracy["validation"],
-        "test_accuracy": accuracy["test"], "test_interval": None if test is None else test.interval,
+        "test_accuracy": accuracy["test"],
+        "test_interval": None if test is None or test.interval is None else list(test.interval),
         "train_seconds": round(run.seconds, 3),
         "samples_per_second": round(run.step / run.batches * run.samples / max(run.seconds, 1e-9), 1),
         "kernels": "numpy", "threads": kernels.get_num_threads(), "stopped": run.stopped or None,
     }
+
+
+def strict(record: Epoch) -> dict[str, float | None]:
+    """JSON has no word for what is not a finite number."""
+    return {name: value if math.isfinite(value) else None for name, value in record.items()}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
@@ -125,22 +130,22 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 def model_card(recipe: Recipe, result: Result, parts: Parts) -> str:
     """What the model is, what it was measured to do, and what it is not for (after Mitchell et al. 2019)."""
-    percent = lambda value: "not measured" if value is None else f"{100 * value:.2f} %"
+    accuracies = {name: result[f"{name}_accuracy"] for name in ("train", "validation", "test")}
+    figure = {name: "not measured" if a is None else f"{100 * a:.2f} %" for name, a in accuracies.items()}
     low, high = result["test_interval"]
     settings = "\n".join(f"- {name}: {value}" for name, value in recipe.settings().items())
     return f"""# {recipe.name}
 
-{(type(recipe).__doc__ or "").strip()}. Trained by byhand {byhand.__version__} on {result["dataset"]} with
-{result["train_samples"]:,} samples, {result["epochs"]} epochs, seed {result["seed"]};
-{result["parameters"]:,} parameters.
+{(type(recipe).__doc__ or "").strip()}. {result["parameters"]:,} parameters, trained by byhand {byhand.__version__}
+on {result["train_samples"]:,} samples of {result["dataset"]} (epochs: {result["epochs"]}, seed: {result["seed"]}).
 
 ## Measured
 
 | samples | accuracy |
 |---|---|
-| training, {len(parts.train):,} | {percent(result["train_accuracy"])} |
-| validation, {0 if parts.validation is None else len(parts.validation):,} | {percent(result["validation_accuracy"])} |
-| test, {len(parts.test):,}, looked at once | {percent(result["test_accuracy"])} (95 % interval {percent(low)} to {percent(high)}) |
+| training, {len(parts.train):,} | {figure["train"]} |
+| validation, {0 if parts.validation is None else len(parts.validation):,} | {figure["validation"]} |
+| test, {len(parts.test):,}, looked at once | {figure["test"]} (95 % interval {100 * low:.2f} to {100 * high:.2f} %) |
 
 ## Settings
 
@@ -148,8 +153,9 @@ def model_card(recipe: Recipe, result: Result, parts: Parts) -> str:
 
 ## Use and limits
 
-It reads one centered character in a picture of 28 × 28 pixels, light on dark, prepared as its training set was, and always
-answers with one of {", ".join(parts.train.classes)}, also when the picture shows none of them. The test samples come from
-the same source as the training samples; on other people's handwriting, other pens or other cameras expect more mistakes.
-Do not let it decide alone where a wrong reading harms somebody: amounts of money, doses, names, votes.
+It reads one centered character or thing in a picture of 28 × 28 pixels, light on dark, prepared as its training set
+was. It always answers with one of its classes, {", ".join(parts.train.classes)}, also when the
+picture shows none of them. The test samples come from the same source as the training samples; on other people's
+handwriting, other pens or other cameras expect more mistakes. Do not let it decide alone where a wrong reading harms
+somebody: amounts of money, doses, names, votes.
 """

@@ -6,6 +6,7 @@ Also the table of all recipes beside what was published of them. Its figures are
 
 import json
 import statistics
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -20,20 +21,20 @@ ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 
 
 def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Path,
-              callbacks: Callable[[], Sequence[Callback]] = list, begin: Notice | None = None) -> Result:
+              callbacks: Callable[[int], Sequence[Callback]] = lambda seed: [], begin: Notice | None = None) -> Result:
     """Run a recipe with `seeds` seeds, from `seed` on; several leave a sub-folder each.
 
-    callbacks() makes new ones for each run. The result of several runs holds them as `runs`; its accuracies, seconds and
-    samples per second are their means, `test_sd` is the standard deviation of the test accuracy, and `model` is the one
-    that did best on the validation data.
+    callbacks(seed) makes new ones for each run. The result of several runs holds them as `runs`; its accuracies,
+    seconds and samples per second are their means, `test_sd` is the standard deviation of the test accuracy, and
+    `model` is the one that did best on the validation data.
     """
     if seeds == 1:
-        return run_recipe(recipe, data, seed=seed, folder=folder, callbacks=callbacks(), begin=begin)
+        return run_recipe(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin)
     runs = []
     for s in range(seed, seed + seeds):
         own = folder / f"seed-{s}"
         own.mkdir()
-        runs.append(run_recipe(recipe, data, seed=s, folder=own, callbacks=callbacks(), begin=begin))
+        runs.append(run_recipe(recipe, data, seed=s, folder=own, callbacks=callbacks(s), begin=begin))
         begin = None  # told once
     best = max(runs, key=lambda r: r["validation_accuracy"] or 0.0)
     together = dict(best)
@@ -58,11 +59,12 @@ def sentence(result: Result) -> str:
     low, high = result["test_interval"]
     percent = f"{100 * result['test_accuracy']:.2f}"
     if "runs" in result:
-        figure = f"{percent} ± {100 * result['test_sd']:.2f} % (mean and standard deviation of {len(result['runs'])} seeds)"
+        seeds = len(result["runs"])
+        figure = f"{percent} ± {100 * result['test_sd']:.2f} % (mean and standard deviation of {seeds} seeds)"
     else:
         figure = f"{percent} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
-    return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test images of {result['dataset']} right, "
-            f"after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}")
+    return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test images of {result['dataset']} "
+            f"right, after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}")
 
 
 def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
@@ -74,9 +76,22 @@ def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
 
 
 def in_words(figures: dict[str, Any] | None) -> str:
-    """What was measured of a recipe: '83.3 ± 0.6 % train, 83.0 ± 0.8 % test (5 seeds)'."""
+    """What was measured of a recipe: '83.30 ± 0.60 % train, 83.00 ± 0.80 % test (5 seeds, 40 s each)'."""
     if figures is None:
         return "not measured yet"
     parts = [f"{100 * figures[f'{name}_accuracy']:.2f} ± {100 * figures[f'{name}_sd']:.2f} % {name}"
              for name in ("train", "validation", "test") if figures[f"{name}_accuracy"] is not None]
     return f"{', '.join(parts)} ({figures['seeds']} seeds, {figures['train_seconds']:.0f} s each)"
+
+
+def as_text(rows: Sequence[dict[str, Any]], width: int) -> str:
+    """The overview for a terminal of this width: a paragraph a recipe, and a line of its own for each figure."""
+    margin = max(len(row["recipe"]) for row in rows) + 2
+    paragraphs = []
+    for row in rows:
+        said = [(row["recipe"].ljust(margin), row["method"]), ("published", row["published"]),
+                ("as written", row["as_written"]), ("byhand", row["here"])]
+        lines = [textwrap.fill(text, width, initial_indent=label.rjust(margin - 2).ljust(margin),
+                               subsequent_indent=" " * margin) for label, text in said if text]
+        paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraphs)

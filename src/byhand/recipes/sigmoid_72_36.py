@@ -1,11 +1,11 @@
 """Sigmoids all the way, fed with raw pixels: 784-72-36-10.
 
-Pixels go in as they are, 0 to 255. With weights between -0.5 and 0.5 most sigmoids of the first layer are driven to their
-ends at once, where they have next to no slope: that it learns at all is the lesson, and that it learns the 10,000 training
-images much better than the test images is the other one.
+Pixels go in as they are, 0 to 255. With weights between -0.5 and 0.5 most sigmoids of the first layer are driven to
+their ends at once, where they have next to no slope: that it learns at all is the lesson, and that it learns the 10,000
+training images much better than the test images is the other one.
 
-The published program has a mistake in its bias gradient; here the gradients are right, and the rest is as published. The
-1,000 images after the 10,000 serve as validation set, which changes nothing.
+The published program has a mistake in its bias gradient; here the gradients are right, and the rest is as published.
+The 1,000 images after the 10,000 serve as validation set, which changes nothing.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ class Sigmoid7236(Recipe):
     lr: float = 1.0
 
     def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
-        """The first 10,000 training images; the next 1,000 to watch (four fifths and one fifth of a smaller data set)."""
+        """The first 10,000 training images; the next 1,000 to watch (four fifths and one fifth of a smaller data
+        set)."""
         end = min(10_000, len(data.train) * 4 // 5)
         return Parts(data.train[:end], data.train[end:end + 1_000], data.test)
 
