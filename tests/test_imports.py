@@ -1,0 +1,136 @@
+"""Imports go downward only, nothing heavy comes along, and everything public says what it is."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import byhand
+
+PACKAGE = Path(byhand.__file__).parent
+ROOMS = [  # from the ground floor up: a room may import those above it in this list
+    "autodiff", "atomic", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses", "optim", "schedules", "data",
+    "metrics", "inference", "files", "callbacks", "train", "recipes", "progress", "cli", "__main__",
+]
+ONLY = {"autodiff": set(), "atomic": set(), "scalar": {"autodiff"}, "kernels": set(),
+        "data": {"atomic", "autodiff", "kernels"}}
+FRONT_DOOR = "byhand"  # the package itself leads everywhere; only the top floors may go through it
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path):
+    """The room that a file belongs to; None for the front door."""
+    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return None if first == "__init__" else first
+
+
+def imported_rooms(path):
+    """The rooms that a file imports, each with its line: also within functions, and in whatever form."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}:{node.lineno} imports relatively; say byhand.…, to be found"
+            modules = [node.module]
+            if node.module == FRONT_DOOR:  # what stands behind the names it offers
+                modules = [f"byhand.{byhand._NAMES.get(alias.name, alias.name)}" for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            if module == "byhand":
+                yield FRONT_DOOR, node.lineno
+            elif module.startswith("byhand.") and not module.startswith("byhand.__"):
+                yield module.split(".")[1], node.lineno
+
+
+def test_every_room_has_its_place():
+    assert {room_of(path) for path in SOURCES} - {None} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_go_downward(path):
+    room = room_of(path)
+    if room is None:
+        return
+    floor = ROOMS.index(room)
+    for other, line in imported_rooms(path):
+        if other == room:
+            continue
+        if other == FRONT_DOOR:
+            assert floor >= ROOMS.index("recipes"), f"line {line}: {room} imports the whole of byhand"
+        else:
+            assert ROOMS.index(other) < floor, f"line {line}: {room} imports {other}, which lies above it"
+            assert other in ONLY.get(room, ROOMS), f"line {line}: {room} has no business in {other}"
+
+
+def test_an_upward_import_would_be_seen(tmp_path):
+    file = tmp_path / "ops.py"
+    file.write_text("from byhand import kernels, Tensor\n\n\ndef f():\n    from byhand.nn.layers import Linear\n"
+                    "    import byhand.data.idx, byhand\n")
+    assert list(imported_rooms(file)) == [("kernels", 1), ("tensor", 1), ("nn", 5), ("data", 6), ("byhand", 6)]
+
+
+# --- what comes along -------------------------------------------------------------------------------------------------
+
+
+def in_a_fresh_interpreter(source):
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_the_scalar_engine_needs_no_numpy():
+    assert in_a_fresh_interpreter("import byhand.scalar, sys; print('numpy' in sys.modules)") == ["False"]
+
+
+COMMON = ("import byhand as bh; "
+          "bh.Tensor, bh.nn, bh.ops, bh.losses, bh.optim, bh.schedules, bh.check_grad, bh.data, bh.fit")
+
+
+def test_training_a_network_imports_nothing_heavy():
+    heavy = {"numba", "matplotlib", "sklearn", "PIL", "onnx", "torch", "pandas", "scipy", "rich", "click"}
+    assert not heavy & set(in_a_fresh_interpreter(f"{COMMON}; import sys; print(*sys.modules)"))
+
+
+def test_importing_takes_little_more_than_numpy():
+    source = f"import numpy, time; start = time.process_time(); {COMMON}; print(time.process_time() - start)"
+    seconds = min(float(in_a_fresh_interpreter(source)[0]) for _ in range(3))
+    assert seconds < 0.15
+    source = "import numpy, time; start = time.process_time(); import byhand; print(time.process_time() - start)"
+    assert min(float(in_a_fresh_interpreter(source)[0]) for _ in range(3)) < 0.02
+
+
+def test_everything_promised_hangs_on_the_front_door():
+    for name in byhand.__all__:
+        assert getattr(byhand, name) is not None
+    assert set(byhand.__all__) <= set(dir(byhand))
+    with pytest.raises(AttributeError, match="module 'byhand' has no attribute 'tensors'"):
+        byhand.tensors  # noqa: B018
+
+
+# --- what it says about itself ----------------------------------------------------------------------------------------
+
+MODULES = [name for _, name, _ in pkgutil.walk_packages(byhand.__path__, "byhand.") if not name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_everything_public_says_what_it_is(name):
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module)
+    silent = []
+    for public, thing in vars(module).items():
+        if public.startswith("_") or getattr(thing, "__module__", None) != name:
+            continue
+        if inspect.isfunction(thing) or inspect.isclass(thing):
+            if not thing.__doc__:
+                silent.append(public)
+            methods = vars(thing).items() if inspect.isclass(thing) else ()
+            silent += [f"{public}.{method}" for method, value in methods
+                       if not method.startswith("_") and inspect.isfunction(value)
+                       and not inspect.getdoc(getattr(thing, method))]  # what an ancestor has said will do
+    assert not silent
