@@ -1,7 +1,7 @@
 """Writes the table of recipes into README.md, from the figures that were measured.
 
-The figures come from `byhand.recipes.overview`, the same that `byhand recipes` prints, so the page and the command cannot
-disagree. Run it after `scripts/measure_recipes.py`, which calls it by itself:
+The figures come from `byhand.recipes.overview`, the same that `byhand recipes` prints, so the page and the command
+cannot disagree. Run it after `scripts/measure_recipes.py`:
 
     python scripts/write_tables.py
 """

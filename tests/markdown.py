@@ -10,7 +10,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-OFFLINE = {name: "http://127.0.0.1:9" for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")} | {
+OFFLINE = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9") | {
     "NO_PROXY": "", "no_proxy": "", "BYHAND_DATA": "",
     "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
 """An environment from which nothing outside this machine can be reached, and in which no data set has been put."""
@@ -20,7 +20,7 @@ TOLERANCE = 0.02
 
 
 class Block(NamedTuple):
-    """A fenced block: its language, its text, the line it begins in, and the text of the output block right behind it."""
+    """A fenced block: its language, its text, the line it begins in, and the text of the output block behind it."""
 
     language: str
     code: str
@@ -29,7 +29,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page. A block of `text` belongs to the block of code before it, if no heading is between."""
+    """The fenced blocks of a page. A block of `text` is what the program before it prints, under the same heading."""
     found: list[Block] = []
     text = page.read_text(encoding="utf-8")
     for fence in re.finditer(r"^```(\w*)\n(.*?)^```$|^#+ [^\n]*$", text, re.MULTILINE | re.DOTALL):
@@ -49,7 +49,8 @@ def run_python(page: Path) -> int:
     namespace = {"__name__": "__main__"}
     code = [block for block in blocks(page) if block.language == "python"]
     for block in code:
-        program = compile("\n" * (block.line - 1) + block.code, str(page), "exec")  # tracebacks show the page's own lines
+        above = "\n" * (block.line - 1)  # so that tracebacks show the page's own lines
+        program = compile(above + block.code, str(page), "exec")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(program, namespace)
@@ -58,8 +59,8 @@ def run_python(page: Path) -> int:
 
 
 def assert_same(found: str, expected: str, where: str) -> None:
-    """The same words and the same whole numbers; other numbers within 2 % and one unit of their last digit, since not every
-    machine's arithmetic library rounds alike."""
+    """The same words and the same whole numbers; other numbers within 2 % and one unit of their last digit, since not
+    every machine's arithmetic library rounds alike."""
     message = f"{where} promises\n{expected}\nbut what it prints is\n{found}"
     assert NUMBER.sub("#", found).split() == NUMBER.sub("#", expected).split(), message
     for a, b in zip(NUMBER.findall(found), NUMBER.findall(expected), strict=True):

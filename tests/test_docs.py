@@ -20,7 +20,7 @@ def test_links_lead_somewhere(page):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         assert target.exists(), f"{page.name} links to {link}, which is not there"
-        assert not anchor or anchor in markdown.anchors(target), f"{page.name} links to {link}, which has no such heading"
+        assert not anchor or anchor in markdown.anchors(target), f"{page.name} links to {link}, and has no such heading"
 
 
 def test_every_page_can_be_found_from_the_readme():

@@ -11,9 +11,9 @@ from markdown import ROOT
 import byhand
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LONGEST, LONGEST_TESTS = 400, 500
-LEFT_OUT = {".git", ".venv", "venv", "build", "dist", "runs", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache",
-            ".hypothesis"}
+LONGEST, LONGEST_TEST = 400, 600
+LEFT_OUT = {".git", ".venv", "venv", "build", "dist", "runs", "__pycache__", ".pytest_cache", ".mypy_cache",
+            ".ruff_cache", ".hypothesis"}
 
 
 def files():
@@ -41,7 +41,7 @@ def test_there_is_one_version():
 
 
 @pytest.mark.parametrize("unwanted", [
-    "pypi" + ".org", "python" + "hosted", "registry." + "npmjs", "anaconda" + ".org",  # where a machine gets its packages
+    "pypi" + ".org", "python" + "hosted", "registry." + "npmjs", "anaconda" + ".org",  # where packages come from
     "/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/tm" + "p/", "C:" + "\\Users",  # where its files lie
 ])
 def test_nothing_is_said_that_only_one_machine_knows(unwanted):
@@ -49,9 +49,10 @@ def test_nothing_is_said_that_only_one_machine_knows(unwanted):
 
 
 def test_files_are_of_a_size_to_be_read():
-    lines = {path: len(text.splitlines()) for path, text in texts() if path.suffix == ".py" or path.parent.name == ".ci"}
+    lines = {path: len(text.splitlines()) for path, text in texts() if path.suffix == ".py" or path.parts[0] == ".ci"}
     assert len(lines) > 50
-    assert [str(path) for path, n in lines.items() if n > (LONGEST_TESTS if path.parts[0] == "tests" else LONGEST)] == []
+    limits = {path: LONGEST_TEST if path.parts[0] == "tests" else LONGEST for path in lines}
+    assert [str(path) for path, number in lines.items() if number > limits[path]] == []
 
 
 def test_every_python_file_opens_with_a_paragraph():

@@ -1,4 +1,4 @@
-"""README.md promises only what works: its programs print what it says, its commands run, its table is the measured one."""
+"""README.md promises only what works: its programs print what it says, its commands run, its table is as measured."""
 
 import importlib.util
 import os
@@ -81,7 +81,6 @@ def test_the_main_job_works_without_a_network(shell):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("ensurepip") is None, reason="this Python lacks ensurepip")
 def test_the_virtual_environment_can_be_made(shell):
     said, _, folder = shell(f"{VENV}; command -v pip")
     assert Path(said.strip()) == folder / ".venv" / "bin" / "pip"
