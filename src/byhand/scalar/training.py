@@ -58,9 +58,9 @@ def train(net: Net, samples: Sequence[Sample], validation: Sequence[Sample], rng
     The loss is the mean-squared error of softmax against the one-hot target. The rate is drawn anew for each image,
     uniform from 0.50 to 1.10. After the first 2,000 images, those already read right are skipped.
 
-    Such large steps make the network jump about to the end, so that two looks at it, 100 images apart, can differ by a
-    tenth in accuracy. Every 100 images it is therefore shown `validation`, images that it does not learn from, and at
-    the end it keeps the weights that read most of them right.
+    Such large steps make the network jump about to the end, so that two looks at it, 100 images apart, can differ by
+    eight points of accuracy. Every 100 images it is therefore shown `validation`, images that it does not learn from,
+    and at the end it keeps the weights that read most of them right.
 
     on_image(count, loss, right) is called after each image: how many it has seen, the loss before the step, and whether
     it read the image right. Raises ValueError without samples or validation, and for those that do not fit the network.
