@@ -171,7 +171,6 @@ class Checkpoint(Callback):
 
     def __init__(self, save: Callable[[Module], None], seconds: float = 10.0) -> None:
         self.save, self.seconds = save, seconds
-        self.saved_at_step = 0
         self.last = 0.0
 
     def on_train_begin(self, run: Run) -> None:
@@ -182,13 +181,14 @@ class Checkpoint(Callback):
             self.write(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        if run.epoch == run.epochs or time.monotonic() - self.last >= self.seconds / 10:
-            self.write(run)  # but not a thousand times where an epoch takes a moment
+        # The first, the last, and not a thousand between them where an epoch takes a moment.
+        if run.epoch in (1, run.epochs) or time.monotonic() - self.last >= self.seconds / 10:
+            self.write(run)
 
     def write(self, run: Run) -> None:
         """Save now."""
         self.save(run.model)
-        self.last, self.saved_at_step = time.monotonic(), run.step
+        self.last = time.monotonic()
 
 
 class StopOnNaN(Callback):

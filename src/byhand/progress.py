@@ -47,11 +47,11 @@ def counted(n: int, thing: str) -> str:
 
 
 class ProgressBar(Callback):
-    """Shows a run on `console`, under a title if there is one: loss, accuracy, samples per second, time left, and a
-    line an epoch."""
+    """Shows a run on `console` (standard error, if not given), under a title if there is one: loss, accuracy, samples
+    per second, time left, and a line an epoch."""
 
-    def __init__(self, console: Console, title: str = "") -> None:
-        self.console, self.title = console, title
+    def __init__(self, console: Console | None = None, title: str = "") -> None:
+        self.console, self.title = console or Console(stderr=True), title
 
     def on_train_begin(self, run: Run) -> None:
         if self.title:
@@ -70,7 +70,7 @@ class ProgressBar(Callback):
         accuracy = run.correct / run.seen
         right = "" if math.isnan(accuracy) else f"accuracy {100 * accuracy:.2f} %  "
         self.bar.update(self.task, completed=run.step + 1, description=f"epoch {run.epoch + 1}/{run.epochs}",
-                        figures=f"loss {run.total_loss / run.seen:.4f}  {right}{rate:,.0f}/s")
+                        figures=f"loss {run.total_loss / run.seen:.4f}  {right}{rate:,.0f} samples/s")
 
     def on_epoch_end(self, run: Run) -> None:
         every = -(-run.epochs // MOST_LINES)
@@ -81,6 +81,8 @@ class ProgressBar(Callback):
         self.bar.stop()
         if run.stopped and not run.failed:
             tell(self.console, f"Stopped early: {run.stopped}.")
+        if run.epoch == run.epochs or (run.stopped and not run.failed):  # not after Ctrl-C
+            tell(self.console, "Measuring what it has learned.")
 
 
 def epoch_line(record: Epoch, epochs: int) -> str:
