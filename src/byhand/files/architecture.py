@@ -21,7 +21,7 @@ LAYERS: dict[str, type[nn.Module]] = {
         nn.GlobalAvgPool2d, nn.LayerNorm, nn.LeakyReLU, nn.Linear, nn.LogSoftmax, nn.MaxPool2d, nn.ReLU, nn.SiLU,
         nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh)
 }
-MOST_LAYERS = 10_000
+MOST_LAYERS = 2_000
 DEEPEST = 16
 
 

@@ -65,7 +65,7 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
         "recipe": recipe,
         "metrics": json.dumps(dict(metrics or {})),
     }
-    tensors = {name: np.ascontiguousarray(array) for name, array in model.state_dict().items()}
+    tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     write_atomically(path, to_bytes(tensors, metadata))
 
 
