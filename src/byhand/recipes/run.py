@@ -75,6 +75,8 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
     write_json(folder / "config.json", configuration(recipe, data, seed))
     run = recipe.train(model, parts, rng, [checkpoint, StopOnNaN(), *callbacks])
+    history = "".join(json.dumps(strict(record)) + "\n" for record in run.history)
+    write_atomically(folder / "history.jsonl", history.encode())
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
     measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
@@ -133,7 +135,8 @@ def model_card(recipe: Recipe, result: Result, parts: Parts) -> str:
     accuracies = {name: result[f"{name}_accuracy"] for name in ("train", "validation", "test")}
     figure = {name: "not measured" if a is None else f"{100 * a:.2f} %" for name, a in accuracies.items()}
     low, high = result["test_interval"]
-    settings = "\n".join(f"- {name}: {value}" for name, value in recipe.settings().items())
+    settings = "\n".join(f"- {name}: {'all at once' if value is None else value}"
+                         for name, value in recipe.settings().items())
     return f"""# {recipe.name}
 
 {(type(recipe).__doc__ or "").strip()}. {result["parameters"]:,} parameters, trained by byhand {byhand.__version__}
