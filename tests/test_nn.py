@@ -136,8 +136,9 @@ def test_summary_leaves_no_trace(rng):
 
 
 def test_summary_counts_a_shared_layer_once_in_its_totals(rng):
-    shared = nn.Linear(4, 4, rng)
-    assert nn.Sequential(shared, nn.ReLU(), shared).summary((4,)).endswith("20 parameters, 20 of them trained; 0 KB")
+    shared = nn.Linear(99, 99, rng)
+    text = nn.Sequential(shared, nn.ReLU(), shared).summary((99,))
+    assert text.endswith("9,900 parameters, 9,900 of them trained; 39 KB")
 
 
 @pytest.mark.parametrize(("make", "text"), [

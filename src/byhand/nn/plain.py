@@ -68,7 +68,7 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         rng = training_rng()
-        return x if rng is None or self.p == 0 else ops.dropout(x, self.p, rng)
+        return x if rng is None else ops.dropout(x, self.p, rng)
 
 
 class ReLU(Module):

@@ -27,8 +27,7 @@ FAR_BOTTOM = (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.5493777
 def erf(x: Array) -> Array:
     """2/√π · the integral of e^(-t²) from 0 to x, element by element."""
     size = np.minimum(np.abs(x), 6)  # beyond 6 it is 1 to the last digit
-    near = np.minimum(size, 1)
-    inner = near * polynomial(near * near, NEAR_TOP) / polynomial(near * near, NEAR_BOTTOM)
+    inner = size * polynomial(size * size, NEAR_TOP) / polynomial(size * size, NEAR_BOTTOM)
     outer = 1 - np.exp(-size * size) * polynomial(size, FAR_TOP) / polynomial(size, FAR_BOTTOM)
     return np.copysign(np.where(size < 1, inner, outer), x)
 
