@@ -130,10 +130,10 @@ def changes(settings: tuple[str, ...], epochs: int | None) -> dict[str, Any]:
 @cli.command()
 @common
 def recipes(as_json: bool, quiet: bool, debug: bool) -> None:
-    """List the recipes, their published claims, and what they reach here.
+    """List the recipes and what they reach.
 
-    "As written" is what the published program itself measured, on this kind of machine; figures are means ± standard
-    deviations over seeds.
+    "Published" is what the source claims. "As written" is what the published program itself measured, on this kind of
+    machine; figures are means ± standard deviations over seeds.
     """
     rows = byhand.recipes.overview([recipe() for recipe in byhand.recipes.RECIPES])
     answer(as_json, {"version": 1, "recipes": rows}, byhand.recipes.as_text(rows, text_width()))
