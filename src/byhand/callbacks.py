@@ -232,7 +232,9 @@ def first_fault(run: Run) -> str:
             where = titled(paths.get(id(layer), ""), layer)
             return f"It began in {where}: its output is not finite. {what_to_try(run)}"
     if not math.isfinite(run.loss):
-        return "Every layer's output is finite: it began in the loss itself. Look at the targets and their weights."
+        largest = float(np.abs(calls[-1][2].data).max())
+        advice = what_to_try(run) if largest > 1e6 else "Look at the targets and their weights."
+        return f"Every layer's output is finite, the last one's up to {largest:.4g}: it began in the loss. {advice}"
     name = next(name for name, p in reversed(parameters) if p.grad is not None and not np.isfinite(p.grad).all())
     path = name.rpartition(".")[0]
     return f"On the way back they began in {titled(path, layers[path])}, or right after it. {what_to_try(run)}"
@@ -246,6 +248,6 @@ def titled(path: str, layer: Module) -> str:
 def what_to_try(run: Run) -> str:
     """What usually helps."""
     largest = float(np.abs(run.inputs).max(initial=0))
-    scale = f" scale the inputs, which reach {largest:.4g}, to about 1," if largest > 20 else ""
+    scale = f" scaling the inputs, which reach {largest:.4g}, to about 1," if largest > 20 else ""
     return (f"Try{scale} a lower learning rate (it is {run.optimizer.lr:.4g}), or an optimizer that clips gradients "
             "(clip_norm=1.0).")
