@@ -1,35 +1,56 @@
-"""How long is the whole thing? Prints the lines of each room of src/byhand, and fails if there are too many.
+"""How long is the whole thing? Prints the size of each room of src/byhand, and fails if there is too much code.
 
-A stack that is to be read in a weekend must fit into one. Recipes and web pages are not part of the stack and are not
-counted against the limit.
+A stack that is to be read in a weekend must fit into one. What counts against the limit is code: lines that are not
+blank, comment or docstring, since a limit on explanations would be met by explaining less. Recipes and web pages are
+not part of the stack.
 
     python scripts/lines.py
 """
 
+import ast
+import io
 import sys
+import tokenize
 from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "byhand"
 MOST = 6500
 APART = ("recipes", "web")
+NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
-def count(package: Path) -> Counter[str]:
-    """Lines of Python by room: a room is a file or a folder directly below the package."""
-    lines: Counter[str] = Counter()
+def code_lines(source: str) -> int:
+    """How many lines of a Python file have code on them."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in NOT_CODE:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(lines)
+
+
+def count(package: Path) -> tuple[Counter[str], Counter[str]]:
+    """Lines of code, and of everything, by room: a room is a file or a folder directly below the package."""
+    code: Counter[str] = Counter()
+    everything: Counter[str] = Counter()
     for path in package.rglob("*.py"):
         room = path.relative_to(package).parts[0].removesuffix(".py")
-        lines[room] += len(path.read_text(encoding="utf-8").splitlines())
-    return lines
+        source = path.read_text(encoding="utf-8")
+        code[room] += code_lines(source)
+        everything[room] += len(source.splitlines())
+    return code, everything
 
 
 def main() -> None:
-    lines = count(PACKAGE)
-    for room, number in sorted(lines.items()):
-        print(f"{room:<14}{number:>6,}{'  (apart)' if room in APART else ''}")
-    total = sum(number for room, number in lines.items() if room not in APART)
-    print(f"{'the stack':<14}{total:>6,} of at most {MOST:,}")
+    code, everything = count(PACKAGE)
+    print(f"{'room':<14}{'code':>7}{'with explanations':>20}")
+    for room in sorted(code):
+        print(f"{room:<14}{code[room]:>7,}{everything[room]:>20,}{'  (apart)' if room in APART else ''}")
+    total, whole = (sum(n for room, n in lines.items() if room not in APART) for lines in (code, everything))
+    print(f"{'the stack':<14}{total:>7,}{whole:>20,}  (at most {MOST:,} of code)")
     if total > MOST:
         sys.exit(f"The stack has {total - MOST:,} lines too many: look for the idea that makes some of them needless.")
 

@@ -15,10 +15,11 @@ import tempfile
 from pathlib import Path
 
 import byhand as bh
+from write_tables import write as write_tables
 
 MEASURED = Path(__file__).resolve().parents[1] / "src" / "byhand" / "recipes" / "measured.json"
-KEPT = ("train_accuracy", "train_sd", "validation_accuracy", "validation_sd", "test_accuracy", "test_sd", "train_seconds",
-        "train_samples", "test_samples", "epochs", "parameters", "threads", "kernels", "seeds")
+KEPT = ("train_accuracy", "train_sd", "validation_accuracy", "validation_sd", "test_accuracy", "test_sd",
+        "train_seconds", "train_samples", "test_samples", "epochs", "parameters", "threads", "kernels", "seeds")
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def main() -> None:
             "byhand": bh.__version__, "test_of_each_seed": [run["test_accuracy"] for run in result["runs"]]}
         order = {name: measured[name] for name in names if name in measured}
         MEASURED.write_text(json.dumps(order, indent=2) + "\n", encoding="utf-8")
+        write_tables()
         print(bh.recipes.sentence(result).split("\n")[0], flush=True)
 
 

@@ -84,8 +84,10 @@ def lines_script():
 def test_lines_are_counted_by_room(tmp_path):
     for name, lines in {"engine.py": 3, "room/a.py": 2, "room/deep/b.py": 5, "recipes/c.py": 9}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x = 1\n" * lines)
-    assert lines_script().count(tmp_path) == {"engine": 3, "room": 7, "recipes": 9}
+        (tmp_path / name).write_text('"""Explained\nat length."""\n\n# and commented\n' + "x = 1\n" * lines)
+    code, everything = lines_script().count(tmp_path)
+    assert code == {"engine": 3, "room": 7, "recipes": 9}
+    assert everything == {"engine": 7, "room": 15, "recipes": 13}
 
 
 def test_a_stack_that_is_too_long_fails(tmp_path, monkeypatch, capsys):
@@ -93,7 +95,7 @@ def test_a_stack_that_is_too_long_fails(tmp_path, monkeypatch, capsys):
     (tmp_path / "engine.py").write_text("x = 1\n" * 3)
     monkeypatch.setattr(script, "PACKAGE", tmp_path)
     script.main()
-    assert "3 of at most" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1].split()[:4] == ["the", "stack", "3", "3"]
     monkeypatch.setattr(script, "MOST", 2)
     with pytest.raises(SystemExit, match="1 lines too many"):
         script.main()

@@ -254,7 +254,7 @@ def test_a_result_in_a_sentence():
 def test_figures_in_words():
     figures = {"train_accuracy": 0.833, "train_sd": 0.006, "validation_accuracy": None, "validation_sd": None,
                "test_accuracy": 0.83, "test_sd": 0.008, "seeds": 5, "train_seconds": 39.6}
-    assert in_words(figures) == "83.30 ± 0.60 % train, 83.00 ± 0.80 % test (5 seeds, 40 s each)"
+    assert in_words(figures) == "83.30 ± 0.60 % train, 83.00 ± 0.80 % test (5 seeds)"
     assert in_words(None) == "not measured yet"
 
 

@@ -1,8 +1,8 @@
 """The careful one: convolutions with batch norm and dropout, on digits that never look the same twice.
 
-Each time an image is used it is shifted, turned and scaled a little, as handwriting varies. The network cannot learn the
-images by heart and has to learn the digits. Batch norm keeps every layer's numbers in range, the learning rate falls along
-a cosine, and the labels are softened a little so that the network does not become too sure of itself.
+Each time an image is used it is shifted, turned and scaled a little, as handwriting varies. The network cannot learn
+the images by heart and has to learn the digits. Batch norm keeps every layer's numbers in range, the learning rate
+falls along a cosine, and the labels are softened a little so that the network does not become too sure of itself.
 """
 
 from collections.abc import Callable
@@ -32,19 +32,20 @@ class ConvNet(Recipe):
     weight_decay: float = 0.01
     dropout: float = 0.3
     label_smoothing: float = 0.05
-    shift: float = 2.0
-    degrees: float = 10.0
+    shift: float = 1.0
+    degrees: float = 8.0
     scale: float = 0.1
 
     def network(self, rng: np.random.Generator) -> nn.Module:
-        """He-normal weights; no biases where batch norm follows, which would take them away again."""
-        def block(channels: int, filters: int, size: int, padding: int) -> list[nn.Module]:
-            return [nn.Conv2d(channels, filters, size, rng, padding=padding, bias=False), nn.BatchNorm2d(filters)]
+        """He-normal weights; no biases where batch norm follows, which would take them away again. Pooling comes before
+        batch norm and relu, which then have a quarter of the work."""
+        def conv(channels: int, filters: int, size: int, padding: int) -> nn.Conv2d:
+            return nn.Conv2d(channels, filters, size, rng, padding=padding, bias=False)
 
         return nn.Sequential(
-            *block(1, 24, 5, 0), nn.MaxPool2d(2), nn.ReLU(),
-            *block(24, 48, 3, 1), nn.ReLU(),
-            *block(48, 48, 3, 1), nn.MaxPool2d(2), nn.ReLU(),
+            conv(1, 24, 5, 0), nn.MaxPool2d(2), nn.BatchNorm2d(24), nn.ReLU(),
+            conv(24, 48, 3, 1), nn.BatchNorm2d(48), nn.ReLU(),
+            conv(48, 48, 3, 1), nn.MaxPool2d(2), nn.BatchNorm2d(48), nn.ReLU(),
             nn.Flatten(), nn.Dropout(self.dropout),
             nn.Linear(48 * 6 * 6, 10, rng),
         )

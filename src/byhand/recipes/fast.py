@@ -1,8 +1,8 @@
 """The default: one look at every image, and done.
 
-24 filters of 5 × 5, 32 filters of 3 × 3, and a hidden layer of 256. In a single epoch the learning rate climbs to ten times
-the usual and falls to nearly nothing ("super-convergence", Smith and Topin 2018): large steps to get there, small ones to
-settle. The pooling comes before the relu, which gives the same and leaves the relu a quarter of the work.
+24 filters of 5 × 5, 32 filters of 3 × 3, and a hidden layer of 256. In a single epoch the learning rate climbs to ten
+times the usual and falls to nearly nothing ("super-convergence", Smith and Topin 2018): large steps to get there, small
+ones to settle. The pooling comes before the relu, which gives the same and leaves the relu a quarter of the work.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Fast(Recipe):
     beta2: float = 0.9
 
     def network(self, rng: np.random.Generator) -> nn.Module:
-        """Glorot-uniform weights: a little smaller than He's, they start more calmly at this rate (on validation data)."""
+        """Glorot-uniform weights: smaller than He's, they start more calmly (chosen on validation data)."""
         start = init.glorot_uniform
         return nn.Sequential(
             nn.Conv2d(1, 24, 5, rng, weight_init=start), nn.MaxPool2d(2), nn.ReLU(),

@@ -1,12 +1,12 @@
 """No arrays at all: 784-10-10, one number at a time.
 
-Every weight is a Scalar that remembers what it was used for, and every image means some 8,000 multiplications, each of them
-a Python operation. Relu after both layers, softmax, mean-squared error, a rate drawn anew for each image, and after 2,000
-images only those that were read wrongly are learned from: all that as published.
+Every weight is a Scalar that remembers what it was used for, and every image means some 8,000 multiplications, each of
+them a Python operation. Relu after both layers, softmax, mean-squared error, a rate drawn anew for each image, and
+after 2,000 images only those that were read wrongly are learned from: all that as published.
 
-What differs: each value is visited once on the way back, where the published program walks through a shared value once for
-every path that leads to it (its author reports minutes an image, and days of training). First weights are such that no
-output starts dead, and of the weights seen on the way those are kept that read most of 500 held-out images; see
+What differs: each value is visited once on the way back, where the published program walks through a shared value once
+for every path that leads to it (its author reports minutes an image, and days of training). First weights are such that
+no output starts dead, and of the weights seen on the way those are kept that read most of 500 held-out images; see
 `byhand.scalar.training`. The trained numbers end in an ordinary network of arrays, which gives the same answers.
 """
 
@@ -18,9 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from byhand import nn, scalar
-from byhand.callbacks import Callback, Run
+from byhand.callbacks import Callback, Run, listening
 from byhand.data import Dataset, Normalize, Splits, split
-from byhand.inference import evaluate
 from byhand.optim import SGD
 from byhand.recipes.recipe import Parts, Recipe
 
@@ -59,32 +58,28 @@ class ScalarNet(Recipe):
         net = scalar_of(model)
         samples = scalar_samples(parts.train)
         run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples), inputs=np.zeros((1, 784)))
-        for callback in callbacks:
-            callback.on_train_begin(run)
-        begun = time.perf_counter()
+        watched = scalar_samples(parts.validation) if parts.validation is not None else []
 
         def on_image(count: int, loss: float, right: bool) -> None:
             run.loss, run.seen = loss, count
             run.total_loss += loss
             run.correct += right
+            if count % scalar.training.LOOK_EVERY == 0:
+                fill(model, net)  # for a checkpoint
             for callback in callbacks:
                 callback.on_step(run)
             run.step = count
 
-        watched = scalar_samples(parts.validation) if parts.validation is not None else []
-        scalar.train(net, samples, watched, dice, on_image)
-        run.seconds = time.perf_counter() - begun
-        fill(model, net)
-        run.epoch = 1
-        record = {"epoch": 1, "loss": run.total_loss / run.seen, "accuracy": run.correct / run.seen}
-        if parts.validation is not None:
-            accuracy = evaluate(model, parts.validation, normalize=self.normalize).accuracy
-            record["validation_accuracy"] = float("nan") if accuracy is None else accuracy
-        run.history.append(record | {"learning_rate": self.lr, "seconds": run.seconds})
-        for callback in callbacks:
-            callback.on_epoch_end(run)
-        for callback in callbacks:
-            callback.on_train_end(run)
+        with listening(callbacks, run):
+            begun = time.perf_counter()
+            best = scalar.train(net, samples, watched, dice, on_image)
+            run.seconds = time.perf_counter() - begun
+            fill(model, net)
+            run.epoch = 1
+            run.history.append({"epoch": 1, "loss": run.total_loss / run.seen, "accuracy": run.correct / run.seen,
+                                "validation_accuracy": best, "learning_rate": self.lr, "seconds": run.seconds})
+            for callback in callbacks:
+                callback.on_epoch_end(run)
         return run
 
 

@@ -76,12 +76,12 @@ def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
 
 
 def in_words(figures: dict[str, Any] | None) -> str:
-    """What was measured of a recipe: '83.30 ± 0.60 % train, 83.00 ± 0.80 % test (5 seeds, 40 s each)'."""
+    """What was measured of a recipe: '83.30 ± 0.60 % train, 83.00 ± 0.80 % test (5 seeds)'."""
     if figures is None:
         return "not measured yet"
     parts = [f"{100 * figures[f'{name}_accuracy']:.2f} ± {100 * figures[f'{name}_sd']:.2f} % {name}"
              for name in ("train", "validation", "test") if figures[f"{name}_accuracy"] is not None]
-    return f"{', '.join(parts)} ({figures['seeds']} seeds, {figures['train_seconds']:.0f} s each)"
+    return f"{', '.join(parts)} ({figures['seeds']} seeds)"
 
 
 def as_text(rows: Sequence[dict[str, Any]], width: int) -> str:
