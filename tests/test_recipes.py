@@ -148,6 +148,12 @@ def test_bad_settings(given, said):
         find("fast").having(**given)
 
 
+@pytest.mark.parametrize("given", [{"epochs": 2}, {"batch_size": 8}, {"lr": 0.1}])
+def test_what_the_scalar_recipe_keeps_fixed_is_not_silently_ignored(given):
+    with pytest.raises(ValueError, match="only its setting 'images' can be changed"):
+        find("scalar").having(**given)
+
+
 def test_unknown_recipes():
     assert find("fast").name == "fast"
     with pytest.raises(ValueError, match=r"there is no recipe 'lennet'; there are .*convnet\. Did you mean lenet\?"):

@@ -40,6 +40,12 @@ class ScalarNet(Recipe):
     lr: float = MIDDLE_RATE
     images: int = 3_000
 
+    def __post_init__(self) -> None:
+        """The settings that every recipe has are fixed in this one."""
+        if (self.epochs, self.batch_size, self.lr) != (1, 1, MIDDLE_RATE):
+            raise ValueError("the recipe scalar goes once through its images, one at a time, at rates drawn from 0.5 to "
+                             "1.1; only its setting 'images' can be changed.")
+
     def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
         """`images` training images in random order, and 500 others (or a tenth of a smaller data set) to choose by."""
         rest, validation = split(data.train, min(500, len(data.train) // 10), rng)
