@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"which (default: all): {', '.join(names)}")
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
+    if options.seeds < 2:
+        parser.error("one seed has no spread: --seeds needs at least 2")
     data = bh.data.load("mnist", print)
     for name in options.recipes or names:
         with tempfile.TemporaryDirectory() as folder:

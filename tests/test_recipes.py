@@ -210,7 +210,8 @@ def test_several_seeds(tiny, tmp_path):
                        callbacks=lambda seed: asked.append(seed) or [])
     runs = result["runs"]
     assert [run["seed"] for run in runs] == [4, 5, 6] == asked
-    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6"}
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6", "result.json"}
+    assert json.loads((tmp_path / "result.json").read_text()) == result
     accuracies = [run["test_accuracy"] for run in runs]
     assert result["test_accuracy"] == pytest.approx(np.mean(accuracies))
     assert result["test_sd"] == pytest.approx(np.std(accuracies, ddof=1))
@@ -264,9 +265,19 @@ def test_figures_in_words():
     assert in_words(None) == "not measured yet"
 
 
+@pytest.mark.parametrize(("name", "least"), [  # as written, less its spread, and what was asked of the others; in %
+    ("binary-zero-one", 99.8), ("relu-10", 82.0), ("scalar", 75.0), ("sigmoid-72-36", 88.4), ("numpy-tutorial", 78.4),
+    ("mlp", 98.0), ("lenet", 98.9), ("fast", 98.9), ("convnet", 99.4),
+])
+def test_what_was_measured_is_what_was_asked_for(name, least):
+    measured = json.loads(resources.files("byhand.recipes").joinpath("measured.json").read_text(encoding="utf-8"))
+    assert round(100 * measured[name]["test_accuracy"], 1) >= least
+    assert measured[name]["seeds"] >= 3 and measured[name]["dataset"] == "mnist"
+
+
 def test_measured_figures_are_well_formed():
     measured = json.loads(resources.files("byhand.recipes").joinpath("measured.json").read_text(encoding="utf-8"))
-    assert not measured or list(measured) == NAMES, "every recipe has been measured, or none"
+    assert list(measured) == NAMES, "every recipe has been measured"
     for name, figures in measured.items():
         assert figures["dataset"] == "mnist" and figures["seeds"] == len(figures["test_of_each_seed"]) >= 3
         assert figures["test_accuracy"] == pytest.approx(np.mean(figures["test_of_each_seed"]))

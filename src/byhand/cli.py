@@ -97,7 +97,10 @@ def train(recipe: str, source: str, seed: int, seeds: int, epochs: int | None, s
     from byhand.progress import ProgressBar, announce
 
     console = listener(quiet)
-    chosen = byhand.recipes.find(recipe).having(**changes(settings, epochs))
+    try:
+        chosen = byhand.recipes.find(recipe).having(**changes(settings, epochs))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     splits = byhand.data.load_or_mini(source, notice(console))
     folder = byhand.recipes.run_folder(chosen, out)
     try:

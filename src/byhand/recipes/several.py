@@ -15,7 +15,7 @@ from typing import Any
 from byhand.callbacks import Callback
 from byhand.data import Splits
 from byhand.recipes.recipe import Recipe
-from byhand.recipes.run import Notice, Result, run_recipe
+from byhand.recipes.run import Notice, Result, run_recipe, write_json
 
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 
@@ -25,8 +25,9 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
     """Run a recipe with `seeds` seeds, from `seed` on; several leave a sub-folder each.
 
     callbacks(seed) makes new ones for each run. The result of several runs holds them as `runs`; its accuracies,
-    seconds and samples per second are their means, `test_sd` is the standard deviation of the test accuracy, and
-    `model` is the one that did best on the validation data.
+    seconds and samples per second are their means, and so are the ends of `test_interval`, which says how sure one run
+    can be. `test_sd` is the standard deviation of the test accuracy from seed to seed, and `model` is the one that did
+    best on the validation data. The whole is also written to `result.json` in the folder.
     """
     if seeds == 1:
         return run_recipe(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin)
@@ -43,9 +44,11 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
         together[name] = None if None in values else statistics.fmean(values)
     pooled = [r["test_interval"] for r in runs]
     together["test_interval"] = [statistics.fmean(ends) for ends in zip(*pooled, strict=True)]
-    return together | {"seed": seed, "seeds": seeds, "run": str(folder), "runs": runs,
-                       "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
-                       "test_sd": spread(runs, "test_accuracy")}
+    together |= {"seed": seed, "seeds": seeds, "run": str(folder), "runs": runs,
+                 "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
+                 "test_sd": spread(runs, "test_accuracy")}
+    write_json(folder / "result.json", together)
+    return together
 
 
 def spread(runs: Sequence[Result], name: str) -> float | None:
