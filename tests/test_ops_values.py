@@ -84,6 +84,49 @@ def test_cross_entropies_far_out(dtype):
     np.testing.assert_allclose(two.grad, [0, 0, -1, 1])
 
 
+BYTES = np.array([[0, 1, 200, 255], [20, 12, 255, 255], [7, 7, 0, 90]], np.uint8)
+CHANNELS = {"weight": np.ones(4, np.float32), "bias": np.zeros(4, np.float32)}
+STATISTICS = {"running_mean": np.zeros(4, np.float32), "running_var": np.ones(4, np.float32)}
+
+
+@pytest.mark.parametrize("f", [
+    *[getattr(ops, name) for name in (
+        "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "softmax", "log_softmax", "log",
+        "sqrt", "mean", "var", "logsumexp")],
+    lambda x: ops.exp(x[0, :2]), lambda x: ops.divide(x, 3), lambda x: ops.linear(x, x),
+    lambda x: ops.softmax(x, axis=0),
+    lambda x: ops.linear(x, np.ones((2, 4), np.float32)),
+    lambda x: ops.layer_norm(x, **CHANNELS),
+    lambda x: ops.batch_norm(x, **CHANNELS, **STATISTICS, training=False),
+    lambda x: ops.batch_norm(x, **CHANNELS, **{k: v.copy() for k, v in STATISTICS.items()}, training=True),
+    lambda x: ops.dropout(x, 0.5, np.random.default_rng(0)),
+    lambda x: ops.conv2d(x[None, None], np.ones((2, 1, 3, 3), np.float32), padding=1),
+    lambda x: ops.conv2d(x[None, None], x[None, None]),
+    lambda x: ops.max_pool2d(x[None, None], 2, padding=1), lambda x: ops.avg_pool2d(x[None, None], 2, padding=1),
+    lambda x: ops.global_avg_pool2d(x[None, None]),
+])
+@pytest.mark.filterwarnings("ignore:divide by zero")  # ln 0
+def test_bytes_are_numbers_like_others(f):
+    np.testing.assert_allclose(f(BYTES), f(BYTES.astype(np.float32)), rtol=1e-5, atol=1e-6)
+    assert isinstance(f(Tensor(BYTES)), Tensor)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_class_that_is_ruled_out(dtype):
+    logits = leaf(np.array([[-np.inf, 0, 0], [-np.inf, 0, -np.inf]]), dtype)
+    loss = losses.cross_entropy(logits, np.array([1, 1]), reduction="none")
+    np.testing.assert_allclose(loss.data, [math.log(2), 0], rtol=1e-6)
+    loss.backward(np.ones(2))
+    np.testing.assert_allclose(logits.grad, [[0, -0.5, 0.5], [0, 0, 0]])
+    assert losses.cross_entropy(logits, np.array([0, 1]), reduction="none").data.tolist() == [np.inf, 0]
+    nothing = leaf(np.array([-np.inf, -np.inf]), dtype)
+    total = ops.logsumexp(nothing)
+    assert total.item() == -np.inf
+    total.backward()
+    assert nothing.grad.tolist() == [0, 0]
+    assert ops.logsumexp(np.array([-np.inf, 2, 2], dtype)) == pytest.approx(2 + math.log(2))
+
+
 def test_softmax_is_a_distribution_over_any_axis(rng):
     x = rng.normal(size=(2, 3, 4)) * 50
     for axis in (0, 1, 2, -1, -3):
@@ -251,7 +294,14 @@ PICTURES, FILTERS = np.ones((2, 4, 6, 6)), np.ones((6, 4, 3, 3))
     (lambda: ops.pad(np.ones((2, 3)), [(1, 1)]), ValueError, "pad needs a pair of widths, .* each of the 2 axes"),
     (lambda: ops.pad(np.ones(2), [(-1, 1)]), ValueError, "0 or more"),
     (lambda: ops.reshape(np.ones(6), 4), ValueError, "cannot reshape array of size 6"),
-    (lambda: ops.matmul(np.ones((2, 3)), np.ones((2, 3))), ValueError, "mismatch"),
+    (lambda: ops.matmul(np.ones((2, 3)), np.ones((2, 3))), ValueError,
+     r"matmul needs shapes .* with the same k, got \(2, 3\) and \(2, 3\)"),
+    (lambda: ops.matmul(np.ones(3), 2.0), ValueError, r"matmul needs shapes .* got \(3,\) and \(\)"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 2))), ValueError,
+     r"linear needs x \(..., in\) and a weight \(out, in\) with the same in, got \(2, 3\) and \(4, 2\)"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones(3)), ValueError, r"got \(2, 3\) and \(3,\)"),
+    (lambda: ops.linear(np.ones((2, 3)), np.ones((4, 3)), np.ones(3)), ValueError,
+     r"a weight of shape \(4, 3\) needs a bias of shape \(4,\), got \(3,\)"),
     (lambda: ops.squeeze(np.ones((2, 3)), axis=0), ValueError, "size not equal to one"),
 ])
 def test_wrong_inputs_get_a_sentence(f, error, sentence):

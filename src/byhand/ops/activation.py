@@ -11,6 +11,7 @@ import numpy as np
 
 from byhand import kernels
 from byhand.autodiff import op
+from byhand.ops.arithmetic import floats
 
 Array = Any
 
@@ -24,12 +25,14 @@ def relu(x: Array) -> Any:
 @op
 def leaky_relu(x: Array, slope: float = 0.01) -> Any:
     """x where positive, slope · x elsewhere (Maas et al. 2013)."""
+    x = floats(x)
     return np.where(x > 0, x, slope * x), lambda g: np.where(x > 0, g, slope * g)
 
 
 @op
 def elu(x: Array, alpha: float = 1.0) -> Any:
     """x where positive, alpha · (eˣ - 1) elsewhere (Clevert et al. 2016)."""
+    x = floats(x)
     below = alpha * np.expm1(np.minimum(x, 0))
     return np.where(x > 0, x, below), lambda g: np.where(x > 0, g, g * (below + alpha))
 
@@ -37,6 +40,7 @@ def elu(x: Array, alpha: float = 1.0) -> Any:
 @op
 def gelu(x: Array) -> Any:
     """x · Φ(x), with Φ the normal distribution's cumulative function (Hendrycks and Gimpel 2016; the exact form)."""
+    x = floats(x)
     cumulative = (1 + kernels.erf(x * math.sqrt(0.5))) / 2
 
     def gradient(g: Array) -> Array:
@@ -49,13 +53,14 @@ def gelu(x: Array) -> Any:
 @op
 def sigmoid(x: Array) -> Any:
     """1 / (1 + e⁻ˣ), between 0 and 1."""
-    value = logistic(x)
+    value = logistic(floats(x))
     return value, lambda g: g * value * (1 - value)
 
 
 @op
 def silu(x: Array) -> Any:
     """x · sigmoid(x), also called swish (Elfwing et al. 2018)."""
+    x = floats(x)
     s = logistic(x)
     return x * s, lambda g: g * s * (1 + x * (1 - s))
 
@@ -69,19 +74,21 @@ def logistic(x: Array) -> Array:
 @op
 def softplus(x: Array) -> Any:
     """ln(1 + eˣ), a smooth relu (Dugas et al. 2001). Its slope is the sigmoid."""
+    x = floats(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), lambda g: g * logistic(x)
 
 
 @op
 def tanh(x: Array) -> Any:
     """The hyperbolic tangent, between -1 and 1."""
-    value = np.tanh(x)
+    value = np.tanh(floats(x))
     return value, lambda g: g * (1 - value * value)
 
 
 @op
 def softmax(x: Array, axis: int = -1) -> Any:
     """eˣ / Σ eˣ over `axis`: positive numbers that sum to 1 (Bridle 1990)."""
+    x = floats(x)
     value = np.exp(x - np.max(x, axis=axis, keepdims=True))
     value /= np.sum(value, axis=axis, keepdims=True)
 
@@ -95,6 +102,7 @@ def softmax(x: Array, axis: int = -1) -> Any:
 @op
 def log_softmax(x: Array, axis: int = -1) -> Any:
     """ln softmax(x) = x - logsumexp(x), without the detour through numbers too small to hold."""
+    x = floats(x)
     shifted = x - np.max(x, axis=axis, keepdims=True)
     value = shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
     return value, lambda g: g - np.exp(value) * np.sum(g, axis=axis, keepdims=True)

@@ -14,6 +14,13 @@ from byhand.autodiff import op
 Array = Any  # a NumPy array here; the operation takes and returns Tensors once the engine has wrapped it
 
 
+def floats(x: Any) -> Array:
+    """x itself if it holds floats, else as floats wide enough for its integers (float32 for bytes): in an operation
+    whose results are fractions, the bytes of a picture would wrap around or be rounded to three digits."""
+    x = np.asarray(x)
+    return x if x.dtype.kind == "f" else x.astype(np.result_type(x, np.float32))
+
+
 @op
 def add(a: Array, b: Array) -> Any:
     """a + b."""
@@ -64,20 +71,21 @@ def power(a: Array, b: Array) -> Any:
 @op
 def exp(a: Array) -> Any:
     """eᵃ, its own slope."""
-    value = np.exp(a)
+    value = np.exp(floats(a))
     return value, lambda g: g * value
 
 
 @op
 def log(a: Array) -> Any:
     """The natural logarithm of a."""
+    a = floats(a)
     return np.log(a), lambda g: g / a
 
 
 @op
 def sqrt(a: Array) -> Any:
     """The square root of a."""
-    value = np.sqrt(a)
+    value = np.sqrt(floats(a))
     return value, lambda g: g / (2 * value)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from byhand import kernels
 from byhand.autodiff import op
+from byhand.ops.arithmetic import floats
 
 Array = Any
 Pair = int | tuple[int, int]
@@ -59,6 +60,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair =
     channels and filters are split evenly, and each group of filters sees only its own channels. Raises ValueError for
     shapes and numbers that do not go together.
     """
+    x = floats(x)
     window = window_of("conv2d", weight.shape[2:], stride, padding, dilation)
     check_pictures("conv2d", x, window)
     if groups < 1 or len(weight) % groups or x.shape[1] != weight.shape[1] * groups:
@@ -76,6 +78,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair =
 def max_pool2d(x: Array, size: Pair, *, stride: Pair | None = None, padding: Pair = 0, dilation: Pair = 1) -> Any:
     """The largest element in each window (stride: the window's size unless given). Its slope goes to that element
     alone, the first of equals. x: (N, C, H, W); what padding adds never wins. Raises ValueError as conv2d does."""
+    x = floats(x)
     window = pool_window("max_pool2d", size, stride, padding, dilation)
     check_pictures("max_pool2d", x, window)
     value, winner = kernels.max_pool2d(x, window)
@@ -86,6 +89,7 @@ def max_pool2d(x: Array, size: Pair, *, stride: Pair | None = None, padding: Pai
 def avg_pool2d(x: Array, size: Pair, *, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """The mean of each window (stride: the window's size unless given); zeros of the padding count. x: (N, C, H, W).
     Raises ValueError as conv2d does."""
+    x = floats(x)
     window = pool_window("avg_pool2d", size, stride, padding)
     check_pictures("avg_pool2d", x, window)
     return kernels.avg_pool2d(x, window), lambda g: kernels.avg_pool2d_gradient(g, x.shape, window)
@@ -94,5 +98,6 @@ def avg_pool2d(x: Array, size: Pair, *, stride: Pair | None = None, padding: Pai
 @op
 def global_avg_pool2d(x: Array) -> Any:
     """The mean of each channel: (N, C, H, W) -> (N, C) (Lin et al. 2014)."""
+    x = floats(x)
     area = x.shape[2] * x.shape[3]
     return x.mean(axis=(2, 3)), lambda g: np.broadcast_to((g / area)[:, :, None, None], x.shape)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from byhand.autodiff import op
+from byhand.ops.arithmetic import floats
 
 Array = Any
 
@@ -16,9 +17,14 @@ Array = Any
 @op
 def matmul(a: Array, b: Array) -> Any:
     """The matrix product over the last two axes, (..., n, k) @ (..., k, m) -> (..., n, m), repeated over the axes
-    before them. A vector stands for a row on the left and for a column on the right, as in NumPy."""
+    before them. A vector stands for a row on the left and for a column on the right, as in NumPy.
+    Raises ValueError for shapes that do not go together."""
     a, b = np.asarray(a), np.asarray(b)
-    value = np.matmul(a, b)
+    try:
+        value = np.matmul(a, b)
+    except ValueError:
+        raise ValueError(f"matmul needs shapes (..., n, k) and (..., k, m) with the same k, got {a.shape} and "
+                         f"{b.shape}.") from None
     rows = a if a.ndim > 1 else a[None, :]
     columns = b if b.ndim > 1 else b[:, None]
 
@@ -40,7 +46,15 @@ def matmul(a: Array, b: Array) -> Any:
 
 @op
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
-    """y = x Wᵀ + b. x: (..., in); weight: (out, in); bias: (out,) or None; y: (..., out)."""
+    """y = x Wᵀ + b. x: (..., in); weight: (out, in); bias: (out,) or None; y: (..., out).
+    Raises ValueError for shapes that do not go together."""
+    x = floats(x)
+    if weight.ndim != 2 or x.shape[-1:] != weight.shape[1:]:
+        raise ValueError(f"linear needs x (..., in) and a weight (out, in) with the same in, got {x.shape} and "
+                         f"{weight.shape}.")
+    if bias is not None and np.shape(bias) != weight.shape[:1]:
+        raise ValueError(f"linear with a weight of shape {weight.shape} needs a bias of shape {weight.shape[:1]}, got "
+                         f"{np.shape(bias)}.")
     value = x @ weight.T
     if bias is not None:
         value += bias

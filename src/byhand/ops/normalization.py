@@ -11,6 +11,7 @@ import numpy as np
 
 from byhand import kernels
 from byhand.autodiff import once, op
+from byhand.ops.arithmetic import floats
 
 Array = Any
 
@@ -26,6 +27,7 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, running_mean: Array, run
     batch over all axes but the channel's, and the running ones move toward them in place by `momentum` (var by its
     unbiased estimate, as PyTorch does). Else they are the running ones.
     """
+    x = floats(x)
     if training:
         n = x.size // x.shape[1]
         if n < 2:
@@ -53,6 +55,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> An
 
     x: (..., *shape); weight, bias: shape (Ba et al. 2016, section 3).
     """
+    x = floats(x)
     y, normalized, inverse_spread = kernels.layer_norm(x, weight, bias, eps)
     leading = tuple(range(x.ndim - weight.ndim))
     return (
@@ -72,5 +75,6 @@ def dropout(x: Array, p: float, rng: np.random.Generator) -> Any:
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout needs a probability of at least 0 and less than 1, got {p}.")
+    x = floats(x)
     mask = kernels.dropout_mask(x, p, rng)
     return x * mask, lambda g: g * mask

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from byhand.autodiff import op
+from byhand.ops.arithmetic import floats
 
 Array = Any
 Axis = int | tuple[int, ...] | None
@@ -78,10 +79,14 @@ def argmax(x: Array, axis: int | None = None) -> Any:
 
 @op
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
-    """ln Σ eˣ, computed as m + ln Σ eˣ⁻ᵐ with m = max x, which cannot overflow. Its slope is the softmax of x."""
+    """ln Σ eˣ, computed as m + ln Σ eˣ⁻ᵐ with m = max x, which cannot overflow. Its slope is the softmax of x.
+    Where every x is -inf the value is -inf, with slope 0."""
+    x = floats(x)
     largest = np.max(x, axis=axis, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, 0)  # an infinite x needs no help, and inf - inf is no number
     powers = np.exp(x - largest)
     total = np.sum(powers, axis=axis, keepdims=True)
-    kept = largest + np.log(total)
+    with np.errstate(divide="ignore"):  # the logarithm of 0 is -inf, as it should be
+        kept = largest + np.log(total)
     value = kept if keepdims else np.squeeze(kept, axis=axis)
-    return value, lambda g: spread(g, x, axis, keepdims) * powers / total
+    return value, lambda g: spread(g, x, axis, keepdims) * powers / np.where(total == 0, 1, total)

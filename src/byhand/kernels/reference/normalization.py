@@ -72,6 +72,7 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     probabilities = np.exp(shifted)
     total = probabilities.sum(axis=1, keepdims=True)
     mass = targets.sum(axis=1, keepdims=True)
-    losses = (np.log(total) * mass)[:, 0] - (targets * shifted).sum(axis=1)
+    asked = np.where(targets == 0, 0, shifted)  # a class that is ruled out (-inf) costs nothing where nobody expects it
+    losses = (np.log(total) * mass)[:, 0] - (targets * asked).sum(axis=1)
     probabilities *= mass / total
     return losses, probabilities - targets
