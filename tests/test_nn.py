@@ -1,5 +1,6 @@
 """Layers and networks: shapes, names, what training changes, and the sentence for everything that does not fit."""
 
+import copy
 import threading
 
 import numpy as np
@@ -66,6 +67,15 @@ def test_every_layer_gives_the_shape_it_promises_in_single_precision(make, given
     y = layer(x)
     assert isinstance(y, Tensor) and y.shape == expected and y.dtype == np.float32
     assert layer(Tensor(x[:0])).shape == (0, *expected[1:])  # an empty batch
+    pixels = rng.integers(0, 256, given).astype(np.uint8)
+    for batch in (pixels, Tensor(pixels)):  # the bytes of a picture, as they come
+        for context in (nn.evaluating, lambda: nn.training(np.random.default_rng(5))):
+            one, same = copy.deepcopy(layer), copy.deepcopy(layer)
+            with context():
+                y_of_bytes = one(batch)
+            with context():
+                np.testing.assert_array_equal(y_of_bytes.data, same(pixels.astype(np.float32)).data)
+            assert y_of_bytes.dtype == np.float32
     double = layer.to(np.float64)(x.astype(np.float64))
     assert double.dtype == np.float64
     np.testing.assert_allclose(double.data, y.data, rtol=1e-4, atol=1e-5)
@@ -135,10 +145,17 @@ def test_summary_leaves_no_trace(rng):
     assert_same(net.state_dict(), before)
 
 
-def test_summary_counts_a_shared_layer_once_in_its_totals(rng):
+def test_summary_counts_a_shared_layer_once(rng):
     shared = nn.Linear(99, 99, rng)
-    text = nn.Sequential(shared, nn.ReLU(), shared).summary((99,))
-    assert text.endswith("9,900 parameters, 9,900 of them trained; 39 KB")
+    assert nn.Sequential(shared, nn.ReLU(), shared).summary(99) == """\
+   layer   output   parameters
+------------------------------
+   input   (N, 99)
+0  Linear  (N, 99)       9,900
+1  ReLU    (N, 99)           0
+0  Linear  (N, 99)           0
+------------------------------
+9,900 parameters, 9,900 of them trained; 39 KB"""
 
 
 @pytest.mark.parametrize(("make", "text"), [
@@ -362,6 +379,41 @@ def test_parameters_are_found_wherever_they_are_kept(rng):
     assert all(p.grad is not None for p in mine.parameters())
 
 
+def test_parameters_and_parts_may_stand_in_lists_tuples_and_dicts(rng):
+    def one(value):
+        return Tensor(np.full(1, value), requires_grad=True)
+
+    class Mine(nn.Module):
+        def __init__(self):
+            self.scales = [one(1.0), (one(2.0), "no number")]
+            self.heads = {"digit": nn.Linear(2, 2, rng), "more": {"letter": one(3.0)}, "sizes": [2, np.ones(2)]}
+
+        def forward(self, x):
+            return self.heads["digit"](x) * self.scales[0] * self.scales[1][0] * self.heads["more"]["letter"]
+
+    mine = nn.Sequential(Mine())
+    names = ["0.scales.0", "0.scales.1.0", "0.heads.more.letter", "0.heads.digit.weight", "0.heads.digit.bias"]
+    assert [name for name, _ in mine.named_parameters()] == list(mine.state_dict()) == names
+    assert [path for path, _ in mine.named_modules()] == ["", "0", "0.heads.digit"]
+    mine.to(np.float64)
+    mine(np.ones((1, 2))).sum().backward()
+    assert all(p.grad is not None and p.dtype == np.float64 for p in mine.parameters())
+    with pytest.raises(nn.ShapeError, match=r"layer '0.heads.digit', Linear"):
+        mine(np.ones((1, 3)))
+
+
+def test_plain_arrays_come_in_the_precision_of_the_network(rng):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3, 2, rng))
+    assert net(np.ones((1, 3))).dtype == np.float32  # NumPy's float64 says little
+    assert net(Tensor(np.ones((1, 3)))).dtype == np.float64  # a Tensor is what it is
+    assert net.to(np.float64)(np.ones((1, 3), np.int8)).dtype == np.float64
+    assert nn.ReLU()(np.ones((1, 3))).dtype == np.float64 and nn.ReLU()([[1, 2]]).dtype == np.float32
+    x = np.ones((1, 3), np.float32)
+    with nn.watch() as calls:
+        nn.ReLU()(x)
+    assert calls[0][1].data is x  # no copy where none is needed
+
+
 def test_a_layer_used_twice_is_one_layer(rng):
     shared = nn.Linear(3, 3, rng, dtype=np.float64)
     net = nn.Sequential(shared, nn.Tanh(), shared)
@@ -370,8 +422,8 @@ def test_a_layer_used_twice_is_one_layer(rng):
     x = rng.normal(size=(4, 3))
     net(x).sum().backward()
     first, last = (nn.Linear(3, 3, rng, dtype=np.float64) for _ in range(2))
-    for copy in (first, last):
-        copy.load_state_dict(shared.state_dict())
+    for twin in (first, last):
+        twin.load_state_dict(shared.state_dict())
     nn.Sequential(first, nn.Tanh(), last)(x).sum().backward()
     np.testing.assert_allclose(shared.weight.grad, first.weight.grad + last.weight.grad)
 

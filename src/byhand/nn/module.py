@@ -2,7 +2,7 @@
 
 A layer is a class with a `forward`. Whatever Tensor it keeps as an attribute is a parameter, which training adjusts; a
 NumPy array is a buffer, which is saved but not trained (the running mean of a batch norm); another Module is a part of
-it. There is nothing to register.
+it. Tensors and Modules may also stand in lists, tuples and dicts. There is nothing to register.
 
     class Twice(nn.Module):
         def __init__(self, rng):
@@ -91,11 +91,14 @@ class ShapeError(ValueError):
 
 
 class Module:
-    """A part of a network, or a whole one. Calling it runs `forward` on a Tensor (or an array) and returns a Tensor."""
+    """A part of a network, or a whole one. Calling it runs `forward` on a Tensor (or an array) and returns a Tensor.
+
+    A plain array comes to `forward` in the precision of the network's parameters. So do whole numbers, such as the
+    bytes of a picture; float32 if there are no parameters."""
 
     def __call__(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = Tensor(x)
+        if not isinstance(x, Tensor) or x.data.dtype.kind != "f":
+            x = self._in_precision(x)
         try:
             y = self.forward(x)
         except ShapeError as error:
@@ -105,6 +108,12 @@ class Module:
         if calls is not None:
             calls.append((self, x, y))
         return y
+
+    def _in_precision(self, x: Any) -> Tensor:
+        x = Tensor(x)
+        usual = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+        precision = next((p.dtype for _, p in self.named_parameters() if p.dtype.kind == "f"), usual)
+        return x if x.dtype == precision else x.astype(precision)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the output. Every layer has its own."""
@@ -122,12 +131,9 @@ class Module:
     # --- its parts and numbers, by name -------------------------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """The parts directly below, by name. A list of modules counts its elements: 'blocks.0'."""
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, list | tuple):
-                yield from ((f"{name}.{i}", part) for i, part in enumerate(value) if isinstance(part, Module))
+        """The parts directly below, by name. A list of modules counts its elements, 'blocks.0', and a dict names them,
+        'heads.digit'."""
+        yield from ((name, part) for name, part in contents(vars(self)) if isinstance(part, Module))
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module ('' or the prefix) and all below it, by path."""
@@ -138,7 +144,7 @@ class Module:
     def named_arrays(self) -> Iterator[tuple[str, Tensor | Array]]:
         """Every parameter and buffer, by path ('0.weight'), in PyTorch's order."""
         for path, module in self.named_modules():
-            for name, value in vars(module).items():
+            for name, value in contents(vars(module)):
                 if isinstance(value, Tensor | np.ndarray):
                     yield f"{path}.{name}" if path else name, value
 
@@ -162,13 +168,12 @@ class Module:
 
     def to(self, dtype: Any) -> Module:
         """Convert all floating-point numbers to this dtype, in place. Returns the module."""
+        for p in self.parameters():
+            if p.dtype.kind == "f":
+                p.data, p.grad = p.data.astype(dtype), None
         for _, module in self.named_modules():
             for name, value in vars(module).items():
-                if not isinstance(value, Tensor | np.ndarray) or value.dtype.kind != "f":
-                    continue
-                if isinstance(value, Tensor):
-                    value.data, value.grad = value.data.astype(dtype), None
-                else:
+                if isinstance(value, np.ndarray) and value.dtype.kind == "f":
                     setattr(module, name, value.astype(dtype))
         return self
 
@@ -206,19 +211,23 @@ class Module:
 
     # --- a look at it -------------------------------------------------------------------------------------------------
 
-    def summary(self, input_shape: tuple[int, ...]) -> str:
+    def summary(self, input_shape: int | tuple[int, ...]) -> str:
         """The network as a table: each layer, the shape of its output and the number of its parameters, with totals.
 
-        input_shape: of one sample, without the batch: (1, 28, 28).
+        input_shape: of one sample, without the batch: (1, 28, 28), or 784 for (784,). A layer that runs twice has two
+        rows, and its parameters are counted in the first.
         """
-        names = {id(module): path for path, module in self.named_modules()}
-        dtype = next((p.dtype for p in self.parameters()), np.dtype(np.float32))
+        shape = (input_shape,) if isinstance(input_shape, int | np.integer) else tuple(input_shape)
+        names = {id(module): path for path, module in reversed(list(self.named_modules()))}  # the first of several
         with no_grad(), evaluating(), watch() as calls:
-            self(np.zeros((1, *input_shape), dtype))
-        rows = [("", "layer", "output", "parameters"), ("", "input", shape_text(input_shape), "")]
+            self(np.zeros((1, *shape)))
+        rows = [("", "layer", "output", "parameters"), ("", "input", shape_text(shape), "")]
+        counted: set[int] = set()
         for module, _, y in calls:
             if not any(True for _ in module.children()):
-                count = sum(p.size for p in module.parameters())
+                new = [p for p in module.parameters() if id(p) not in counted]
+                counted.update(map(id, new))
+                count = sum(p.size for p in new)
                 rows.append((names[id(module)], type(module).__name__, shape_text(y.shape[1:]), f"{count:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
@@ -230,6 +239,19 @@ class Module:
         lines.insert(1, rule)
         lines += [rule, f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"]
         return "\n".join(lines)
+
+
+def contents(holder: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Everything that an object's attributes hold, by name, with lists, tuples and dicts opened. An array in one of
+    those is not a buffer, which must be an attribute."""
+    for name, value in holder.items():
+        if isinstance(value, list | tuple):
+            value = dict(enumerate(value))
+        if isinstance(value, dict):
+            inside = contents({f"{name}.{key}": item for key, item in value.items()})
+            yield from ((path, item) for path, item in inside if not isinstance(item, np.ndarray))
+        else:
+            yield name, value
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
