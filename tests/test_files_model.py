@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -111,6 +112,55 @@ def test_a_layer_of_ones_own_cannot_be_described(tmp_path):
     for layer in (Twice(), Linear(2, 2, np.random.default_rng(0))):
         with pytest.raises(ValueError, match=r"is none of them; save its state_dict\(\) instead"):
             bh.save(nn.Sequential(layer), tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+def test_numbers_that_stand_in_a_network_twice_would_part_in_a_file(rng, tmp_path):
+    layer, norm = nn.Linear(3, 3, rng), nn.BatchNorm1d(3)
+    tied = nn.Linear(3, 3, rng, bias=False)
+    tied.weight = layer.weight
+    for network, names in [(nn.Sequential(layer, nn.ReLU(), layer), "'2.weight' and '0.weight'"),
+                           (nn.Sequential(layer, tied), "'1.weight' and '0.weight'"),
+                           (nn.Residual(norm, shortcut=norm), "'shortcut.weight' and 'body.0.weight'")]:
+        with pytest.raises(ValueError, match=rf"{names} are the same numbers, .*; save its state_dict\(\) instead"):
+            bh.save(network, tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+    relu = nn.ReLU()
+    bh.save(nn.Sequential(relu, relu), tmp_path / "model")  # nothing is shared here
+
+
+def test_numpy_and_lists_may_say_it_too(rng, tmp_path):
+    bh.save(nn.Sequential(nn.Linear(np.int64(2), 2, rng)), tmp_path / "model", classes=["a", np.str_("b")],
+            input_shape=[np.int64(2)],
+            metrics=MappingProxyType({"test_accuracy": np.float32(0.5), "test_interval": np.array([0.25, 0.75])}))
+    saved = bh.load(tmp_path / "model")
+    assert (saved.classes, saved.input_shape) == (("a", "b"), (2,))
+    assert saved.metrics == {"test_accuracy": 0.5, "test_interval": [0.25, 0.75]}
+
+
+def deep(levels):
+    return nn.Sequential(deep(levels - 1)) if levels else nn.ReLU()
+
+
+@pytest.mark.parametrize(("about", "sentence"), [
+    ({"classes": "abc"}, "could not be read again: its classes are not a list of names"),
+    ({"classes": [1, 2]}, "its classes are not a list of names"),
+    ({"classes": 10}, "its classes are not a list of names"),
+    ({"classes": {"a", "b"}}, r"classes must be something that JSON can hold \(it cannot hold a set\)"),
+    ({"input_shape": 784}, "its input_shape is not a list of sizes of at least 1"),
+    ({"input_shape": (0, 28)}, "its input_shape is not a list of sizes of at least 1"),
+    ({"input_shape": (28.0,)}, "its input_shape is not a list of sizes of at least 1"),
+    ({"metrics": 0.9}, "its metrics are not figures under names"),
+    ({"metrics": {"test_accuracy": nn.ReLU()}}, r"metrics must be .* \(it cannot hold a ReLU\)"),
+    ({"metrics": {(1, 2): 3}}, "metrics must be something that JSON can hold"),
+    ({"normalize": lambda x: x / 255}, "normalize must be a byhand.data.Normalize or None, got <function"),
+    ({"recipe": 5}, "recipe must be a name, got 5"),
+    ({"model": deep(20)}, "it has more than 2000 layers, or more than 16 levels of them"),
+])
+def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):
+    with pytest.raises(ValueError, match=sentence) as error:
+        bh.save(**{"model": nn.ReLU(), "path": tmp_path / "model", **about})
+    assert str(error.value).endswith(".")
     assert os.listdir(tmp_path) == []
 
 
@@ -281,7 +331,7 @@ BAD = {
     "a spread of 0": (file_with(preprocessing='{"mean": 0, "std": 0, "scale": 1}'), "the std of a Normalize is above"),
     "a mean that is NaN": (file_with(preprocessing='{"mean": NaN, "std": 1, "scale": 1}'), "the mean of a Normalize"),
     "a mean that is text": (file_with(preprocessing='{"mean": "x", "std": 1, "scale": 1}'), "the mean of a Normalize"),
-    "metrics that are a list": (file_with(metrics="[]"), "its metrics are not an object"),
+    "metrics that are a list": (file_with(metrics="[]"), "its metrics are not figures under names"),
 }
 
 

@@ -26,12 +26,24 @@ DEEPEST = 16
 
 
 def describe(module: nn.Module) -> dict[str, Any]:
-    """The plan of a network. Raises ValueError for a layer that is not on the list."""
+    """The plan of a network. Raises ValueError for a layer that is not on the list, and for weights that stand in it
+    twice: a plan has no place for sharing, and when it is built the two would go separate ways."""
+    first: dict[int, str] = {}
+    for name, array in module.named_arrays():
+        if id(array) in first:
+            raise ValueError(f"'{name}' and '{first[id(array)]}' are the same numbers, and a model file would part "
+                             "them; save its state_dict() instead, and build the network in code.")
+        first[id(array)] = name
+    return plan_of(module)
+
+
+def plan_of(module: nn.Module) -> dict[str, Any]:
+    """`describe`, for a part."""
     if isinstance(module, nn.Sequential):
-        return {"type": "Sequential", "layers": [describe(layer) for layer in module.layers]}
+        return {"type": "Sequential", "layers": [plan_of(layer) for layer in module.layers]}
     if isinstance(module, nn.Residual):
-        return {"type": "Residual", "body": [describe(layer) for layer in module.body.layers],
-                "shortcut": None if module.shortcut is None else describe(module.shortcut)}
+        return {"type": "Residual", "body": [plan_of(layer) for layer in module.body.layers],
+                "shortcut": None if module.shortcut is None else plan_of(module.shortcut)}
     if LAYERS.get(type(module).__name__) is not type(module):
         raise ValueError(f"a model file holds byhand's own layers, and {type(module).__name__} is none of them; save "
                          "its state_dict() instead, and build the network in code.")

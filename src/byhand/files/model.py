@@ -7,7 +7,7 @@ So a saved model needs nothing else, and PyTorch can read the same weights.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,24 +49,51 @@ class SavedModel:
 
 
 def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[int, ...] = (),
-         normalize: Normalize | None = None, classes: tuple[str, ...] = (), recipe: str = "",
+         normalize: Normalize | None = None, classes: Sequence[str] = (), recipe: str = "",
          metrics: Mapping[str, Any] | None = None) -> None:
     """Write a model file, whole or not at all.
 
-    Raises ValueError for a layer of your own (which a file cannot describe), OSError if the file cannot be written.
+    What is to be written is read first, by the rules of `load`, so no file is written that could not be read again.
+    Raises ValueError if it could not, such as for a layer of your own or one that stands in the network twice; OSError
+    if the file cannot be written.
     """
+    if not isinstance(normalize, Normalize | None):
+        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {normalize!r}.")
+    if not isinstance(recipe, str):
+        raise ValueError(f"recipe must be a name, got {recipe!r}.")
     metadata = {
         "format": "byhand",
         "version": str(VERSION),
-        "architecture": json.dumps(describe(model)),
-        "input_shape": json.dumps(list(input_shape)),
+        "architecture": as_json("a layer's settings", describe(model)),
+        "input_shape": as_json("input_shape", input_shape),
         "preprocessing": json.dumps(None if normalize is None else normalize.to_dict()),
-        "classes": json.dumps(list(classes)),
+        "classes": as_json("classes", classes),
         "recipe": recipe,
-        "metrics": json.dumps(dict(metrics or {})),
+        "metrics": as_json("metrics", {} if metrics is None else metrics),
     }
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
-    write_atomically(path, to_bytes(tensors, metadata))
+    content = to_bytes(tensors, metadata)
+    try:
+        read(metadata, tensors, len(content))
+    except ValueError as error:
+        raise ValueError(f"{path} was not written, since it could not be read again: "
+                         f"{str(error).rstrip('.')}.") from None
+    write_atomically(path, content)
+
+
+def as_json(name: str, value: Any) -> str:
+    """`value` in JSON, with NumPy's numbers and arrays as Python's."""
+    def plain(part: Any) -> Any:
+        if isinstance(part, np.generic | np.ndarray):
+            return part.tolist()
+        if isinstance(part, Mapping):
+            return dict(part)
+        raise TypeError(f"it cannot hold a {type(part).__name__}")
+
+    try:
+        return json.dumps(value, default=plain)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be something that JSON can hold ({error}).") from None
 
 
 def load(path: str | os.PathLike[str]) -> SavedModel:
@@ -106,11 +133,11 @@ def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> 
         model.to(np.float64).load_state_dict(state)  # again, now in the file's own precision
     shape, classes = json.loads(metadata["input_shape"]), json.loads(metadata["classes"])
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
-        raise ValueError("its input_shape is not a list of sizes")
+        raise ValueError("its input_shape is not a list of sizes of at least 1")
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ValueError("its classes are not a list of names")
     preprocessing, metrics = json.loads(metadata["preprocessing"]), json.loads(metadata["metrics"])
     if not isinstance(metrics, dict):
-        raise ValueError("its metrics are not an object")
+        raise ValueError("its metrics are not figures under names")
     return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
                       tuple(classes), metadata["recipe"], metrics)
