@@ -17,6 +17,11 @@ import numpy as np
 from byhand.optim.groups import Array, Group, Parameters, Settings, Slot, checked, lay_out
 
 BLOCK = 1 << 17  # numbers updated at a time: few enough for the processor's cache, many enough to hide Python's cost
+ELSEWHERE = {  # where a setting that people look for is to be found
+    "momentum": "; take Momentum or Nesterov.",
+    "nesterov": "; take Nesterov.",
+    "weight_decay": ": it is AdamW's. What other frameworks call weight_decay here is l2.",
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +52,7 @@ class Optimizer(ABC):
     after each step (Srivastava et al. 2014, section 5.1).
 
     Raises ValueError for parameters that are none, not Tensors of floats, of several dtypes, computed from others, or
-    in two groups; and for a setting outside its range.
+    in two groups; and for a setting outside its range, or one that the algorithm does not have.
     """
 
     remembers: ClassVar[tuple[str, ...]] = ()
@@ -55,7 +60,9 @@ class Optimizer(ABC):
 
     def __init__(self, parameters: Parameters, lr: float, own: Settings | None = None, *, l1: float = 0.0,
                  l2: float = 0.0, clip_norm: float | None = None, clip_value: float | None = None,
-                 max_norm: float | None = None) -> None:
+                 max_norm: float | None = None, **unknown: Any) -> None:
+        for name in unknown:
+            raise ValueError(f"{type(self).__name__} has no setting {name!r}{ELSEWHERE.get(name, '.')}")
         self._lr: float = checked("lr", lr)
         self.clip_norm: float | None = checked("clip_norm", clip_norm)
         settings = {"l1": l1, "l2": l2, "clip_value": clip_value, "max_norm": max_norm, **(own or {})}
