@@ -35,7 +35,8 @@ class Node:
     requires_grad: whether anybody wants that slope. What does not need one is not recorded.
     links: one (parent, gradient function, version of the parent) for each differentiable argument; empty for a leaf.
     op: the name of the operation that made it, "" for a leaf.
-    version: counts changes in place, so that a graph recorded before such a change can tell.
+    version: counts changes in place, so that a graph recorded before such a change can tell. Optimizers' steps and
+        `load_state_dict` count; whoever changes `data` by hand adds 1, or `backward()` cannot see it.
     """
 
     __slots__ = ("__weakref__", "data", "grad", "links", "op", "requires_grad", "version")
@@ -58,8 +59,9 @@ class Node:
         The graph is released on the way, so that its memory is free again when this returns; `retain_graph=True` keeps
         it for another call.
 
-        Raises GraphError if nothing was recorded, if an earlier call released a part of the graph, or if a value was
-        changed in place after the graph had used it (its gradients would be those of another calculation).
+        Raises GraphError if nothing was recorded, if an earlier call released a part of the graph, or if the `version`
+        of a value went on after the graph had used it: it was changed in place by an optimizer's step or by
+        `load_state_dict`, and the gradients would be those of another calculation.
         """
         if not self.requires_grad:
             raise GraphError("backward() found nothing to differentiate: no value in this calculation has "
