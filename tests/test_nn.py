@@ -233,7 +233,8 @@ def test_one_value_has_no_variance(rng):
     layer = nn.BatchNorm1d(3)
     x = np.ones((1, 3), np.float32)
     layer(x)  # evaluation needs none
-    with nn.training(rng), pytest.raises(nn.ShapeError, match="more than one value for each channel in training"):
+    with nn.training(rng), pytest.raises(nn.ShapeError, match=r"more than one value for each channel in training.*"
+                                                              "use a larger batch, or drop_last=True"):
         layer(x)
     assert layer.num_batches_tracked == 0
     with nn.training(rng):
@@ -266,6 +267,21 @@ def test_one_value_has_no_variance(rng):
     (lambda: nn.LayerNorm(()), ValueError, "LayerNorm needs normalized_shape"),
     (lambda: nn.LayerNorm(2.5), ValueError, "LayerNorm needs normalized_shape .* got 2.5"),
     (lambda: nn.LayerNorm(3, eps=-1), ValueError, "LayerNorm needs eps above 0, got -1"),
+    (lambda: nn.LeakyReLU("steep"), ValueError, "LeakyReLU needs negative_slope to be a finite number, got 'steep'"),
+    (lambda: nn.LeakyReLU(np.nan), ValueError, "LeakyReLU needs negative_slope to be a finite number, got nan"),
+    (lambda: nn.ELU(np.inf), ValueError, "ELU needs alpha to be a finite number, got inf"),
+    (lambda: nn.ELU(None), ValueError, "ELU needs alpha to be a finite number, got None"),
+    (lambda: nn.Linear(3, 2, RNG, weight_init=0.1), ValueError,
+     r"an initializer is a function \(shape, rng\) .* got 0.1"),
+    (lambda: nn.Linear(3, 2, RNG, weight_init=np.ones((2, 3))), ValueError, "an initializer is a function"),
+    (lambda: nn.Linear(3, 2, RNG, bias_init=lambda shape, rng: 0.0), ValueError, "an initializer is a function"),
+    (lambda: nn.Linear(3, 2, RNG, weight_init=nn.init.uniform), ValueError,
+     r"uniform needs two numbers, .* weight_init=uniform\(-0.1, 0.1\); got \(2, 3\) and Generator"),
+    (lambda: nn.Conv2d(1, 2, 3, RNG, weight_init=nn.init.normal), ValueError, "normal needs a spread of at least 0"),
+    (lambda: nn.init.uniform(1, 0), ValueError, "the smaller first, .* got 1 and 0"),
+    (lambda: nn.init.uniform(0, np.inf), ValueError, "uniform needs two numbers"),
+    (lambda: nn.init.normal(-1), ValueError, "normal needs a spread of at least 0 .* got -1 and 0.0"),
+    (lambda: nn.init.normal(mean="0"), ValueError, "normal needs a spread .* got 1.0 and '0'"),
     (lambda: nn.Dropout(1.0), ValueError, "Dropout needs a probability of at least 0 and less than 1, got 1.0"),
     (lambda: nn.Dropout(-0.1), ValueError, "Dropout needs a probability"),
     (lambda: nn.Sequential([nn.ReLU()]), TypeError, "Sequential takes layers one by one; number 0 is a list"),

@@ -9,6 +9,7 @@ An initializer is a function (shape, rng) -> array. Shapes are (out, in) or (out
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,24 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 
 def uniform(a: float, b: float) -> Initializer:
-    """Evenly between a and b."""
+    """Evenly between a and b. Raises ValueError unless they are finite numbers and a is the smaller."""
+    if not (is_finite(a) and is_finite(b) and a < b):
+        raise ValueError("uniform needs two numbers, the smaller first, as in weight_init=uniform(-0.1, 0.1); got "
+                         f"{a!r} and {b!r}.")
     return lambda shape, rng: rng.uniform(a, b, shape)
 
 
 def normal(std: float = 1.0, mean: float = 0.0) -> Initializer:
-    """A bell curve of this spread around `mean`."""
+    """A bell curve of this spread around `mean`. Raises ValueError unless both are finite and std is at least 0."""
+    if not (is_finite(std) and is_finite(mean) and std >= 0):
+        raise ValueError("normal needs a spread of at least 0 and a mean, as in weight_init=normal(0.01); got "
+                         f"{std!r} and {mean!r}.")
     return lambda shape, rng: mean + std * rng.standard_normal(shape)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether this is a number, and no infinity or NaN."""
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -21,7 +21,10 @@ def parameter(initializer: Initializer, shape: tuple[int, ...], rng: np.random.G
     if not isinstance(rng, np.random.Generator):
         raise TypeError("a layer draws its first weights from a generator such as np.random.default_rng(0), got "
                         f"{rng!r}.")
-    array = initializer(shape, rng)
+    array = initializer(shape, rng) if callable(initializer) else None
+    if not isinstance(array, np.ndarray):
+        raise ValueError("an initializer is a function (shape, rng) -> array, such as init.he_normal or "
+                         f"init.uniform(-0.1, 0.1); got {initializer!r}.")
     if array.shape != shape:
         raise ValueError(f"the initializer returned shape {array.shape} instead of {shape}.")
     return Tensor(array.astype(dtype) if array.dtype != dtype else array, requires_grad=True)
@@ -106,8 +109,16 @@ def check_picture(layer: Module, x: Tensor, window: kernels.Window, channels: in
 
 
 class BatchNorm(Module):
-    """Normalize each channel, in training by the batch's statistics, else by their running averages; see
-    `ops.batch_norm`. Use BatchNorm1d after a Linear and BatchNorm2d after a Conv2d."""
+    """Normalize each channel, then scale and shift it (Ioffe and Szegedy 2015, algorithms 1 and 2):
+
+        y = weight · (x - mean) / √(var + eps) + bias
+
+    In training, mean and var are those of the batch; else they are running averages, `running_mean` and `running_var`,
+    which each batch of training moves: running ← (1 - momentum) · running + momentum · batch. So `momentum` is the
+    share of the new, as in PyTorch, and not of the old, as in other places. All of them and weight and bias: (C,).
+    eps keeps the division from 0 where a channel does not vary. Use BatchNorm1d after a Linear and BatchNorm2d
+    after a Conv2d.
+    """
 
     needs: tuple[int, str]
 
@@ -134,26 +145,33 @@ class BatchNorm(Module):
         if in_training:
             if x.size == self.num_features:
                 raise ShapeError(self, x.shape, "more than one value for each channel in training, since one value has "
-                                                "no variance: use a larger batch")
+                                                "no variance: use a larger batch, or drop_last=True if it is the last")
             self.num_batches_tracked += 1
         return ops.batch_norm(x, self.weight, self.bias, running_mean=self.running_mean, running_var=self.running_var,
                               training=in_training, momentum=self.momentum, eps=self.eps)
 
 
 class BatchNorm1d(BatchNorm):
-    """Batch norm of features: x is (N, C)."""
+    """Batch norm of features: x is (N, C) -> (N, C), C being num_features; see `BatchNorm` for the formula."""
 
     needs = (2, "(N, {})")
 
 
 class BatchNorm2d(BatchNorm):
-    """Batch norm of pictures: x is (N, C, H, W)."""
+    """Batch norm of pictures: x is (N, C, H, W) -> (N, C, H, W), C being num_features. A channel's mean and var are
+    over all pictures and places; see `BatchNorm` for the formula."""
 
     needs = (4, "(N, {}, H, W)")
 
 
 class LayerNorm(Module):
-    """Normalize each sample over its last axes, those of `normalized_shape`; see `ops.layer_norm`."""
+    """Normalize each sample by itself, over its last axes, then scale and shift (Ba et al. 2016, section 3):
+
+        y = weight · (x - mean) / √(var + eps) + bias
+
+    x: (..., *normalized_shape) -> the same shape; mean and var are over these axes; weight, bias: normalized_shape. It
+    does the same in training and outside. eps keeps the division from 0 where a sample does not vary.
+    """
 
     def __init__(self, normalized_shape: int | tuple[int, ...], *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
         shape = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from byhand import ops
+from byhand.nn.init import is_finite
 from byhand.nn.layers import check_picture, one_if_equal
 from byhand.nn.module import Module, ShapeError, training_rng
 from byhand.ops.convolution import Pair, pool_window
@@ -71,6 +72,13 @@ class Dropout(Module):
         return x if rng is None else ops.dropout(x, self.p, rng)
 
 
+def finite(layer: str, **settings: Any) -> None:
+    """Every setting must be a number that is neither infinite nor a NaN."""
+    for name, value in settings.items():
+        if not is_finite(value):
+            raise ValueError(f"{layer} needs {name} to be a finite number, got {value!r}.")
+
+
 class ReLU(Module):
     """max(x, 0)."""
 
@@ -82,6 +90,7 @@ class LeakyReLU(Module):
     """x where positive, negative_slope · x elsewhere."""
 
     def __init__(self, negative_slope: float = 0.01) -> None:
+        finite("LeakyReLU", negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def config(self) -> dict[str, Any]:
@@ -95,6 +104,7 @@ class ELU(Module):
     """x where positive, alpha · (eˣ - 1) elsewhere."""
 
     def __init__(self, alpha: float = 1.0) -> None:
+        finite("ELU", alpha=alpha)
         self.alpha = alpha
 
     def config(self) -> dict[str, Any]:

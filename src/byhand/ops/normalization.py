@@ -25,7 +25,8 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, running_mean: Array, run
 
     x: (N, C) or (N, C, H, W); weight, bias, running_mean, running_var: (C,). In training, mean and var are those of the
     batch over all axes but the channel's, and the running ones move toward them in place by `momentum` (var by its
-    unbiased estimate, as PyTorch does). Else they are the running ones.
+    unbiased estimate, as PyTorch does). Else they are the running ones. Raises ValueError for one value a channel in
+    training, which has no variance.
     """
     x = floats(x)
     if training:
@@ -51,7 +52,9 @@ def batch_norm(x: Array, weight: Array, bias: Array, *, running_mean: Array, run
 
 @op
 def layer_norm(x: Array, weight: Array, bias: Array, *, eps: float = 1e-5) -> Any:
-    """Normalize each sample over its last axes, those that `weight` has, then scale and shift.
+    """Normalize each sample over its last axes, those that `weight` has, then scale and shift:
+
+        y = weight · (x - mean) / √(var + eps) + bias
 
     x: (..., *shape); weight, bias: shape (Ba et al. 2016, section 3).
     """
