@@ -113,11 +113,18 @@ def test_a_kink_between_the_two_ends_is_no_mistake():
 @pytest.mark.parametrize(("arguments", "sentence"), [
     ((ops.exp,), "no array of floats among the arguments"),
     ((ops.exp, np.array([1, 2])), "no array of floats among the arguments"),
+    ((ops.multiply, [1, 2], [3, 4]), r"whole numbers are passed on as they are, so write \[1.0, 2.0\]"),
     ((lambda a: a.data, [1.0]), "needs a function that returns a Tensor; 'function' returned a ndarray"),
 ])
 def test_nothing_to_check(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         check_grad(*arguments)
+
+
+@pytest.mark.parametrize("options", [{"loss": losses.squared_error}, {"in_training": True}])
+def test_what_is_for_networks_is_not_for_functions(options):
+    with pytest.raises(ValueError, match="loss and in_training are for networks; put the loss into the function"):
+        check_grad(ops.exp, [1.0], **options)
 
 
 def test_the_arguments_are_not_touched(rng):

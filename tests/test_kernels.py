@@ -156,7 +156,7 @@ def test_one_number_for_all_the_threads(rng):
     a = rng.normal(size=(64, 64))
     expected = a @ a
     for n in (1, 2, 1):
-        kernels.set_num_threads(n)
+        kernels.set_num_threads(np.int64(n))
         assert kernels.get_num_threads() == (n if BLAS else 1)
         np.testing.assert_allclose(a @ a, expected)
 

@@ -41,6 +41,14 @@ def test_what_is_not_numbers_is_refused(data, sentence):
         Tensor(data)
 
 
+def test_a_list_of_tensors_is_not_cut_off_in_silence():
+    a, b = leaf([1.0]), Tensor([2.0])
+    for data in ([a, b], (b, a)):
+        with pytest.raises(ValueError, match=r"cut these Tensors off .* put them together with ops.stack, or detach"):
+            Tensor(data)
+    assert Tensor([a.detach(), b]).shape == ops.stack([a, b]).shape == (2, 1)
+
+
 @pytest.mark.parametrize("data", [[1, 2], np.zeros(2, bool), np.ones(2, np.uint8)])
 def test_whole_numbers_have_no_slope(data):
     with pytest.raises(TypeError, match=r"requires_grad needs an array of floats, got .*; give dtype=np.float32"):

@@ -27,7 +27,8 @@ class Tensor(Node):
     otherwise. The array itself is used, not a copy. requires_grad: collect the gradient of this array in `grad` when
     `backward()` is called on something computed from it. `grad` is a plain array of the same shape and dtype.
 
-    Raises TypeError for data that is not numbers, and for requires_grad with integers, which have no slope.
+    Raises TypeError for data that is not numbers, and for requires_grad with integers, which have no slope; ValueError
+    for a list of Tensors that require gradients, which would be cut off.
     """
 
     __slots__ = ()
@@ -164,6 +165,9 @@ def array_of(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     """The array that a Tensor holds for `data`."""
     if isinstance(data, Tensor):
         data = data.data
+    if isinstance(data, list | tuple) and any(isinstance(item, Tensor) and item.requires_grad for item in data):
+        raise ValueError("a new Tensor would cut these Tensors off from their gradients; put them together with "
+                         "ops.stack, or detach() them.")
     try:
         array = np.asarray(data, dtype=dtype)
     except ValueError as error:

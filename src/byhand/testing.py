@@ -51,11 +51,14 @@ def check_grad(f: Callable[..., Any], *args: Any, loss: Callable[..., Any] | Non
     if isinstance(f, Module):
         check_network(f, *args, loss=loss, in_training=in_training, **settings)
         return
+    if loss is not None or in_training:
+        raise ValueError("loss and in_training are for networks; put the loss into the function to check.")
     plain = [a.data if isinstance(a, Tensor) else a for a in args]
     values = [np.array(a, dtype=np.float64) if is_floats(a) else a for a in plain]
     variables = [(f"argument {i}", v) for i, v in enumerate(values) if is_floats(v)]
     if not variables:
-        raise ValueError("check_grad found no array of floats among the arguments to check.")
+        raise ValueError("check_grad found no array of floats among the arguments to check; whole numbers are passed "
+                         "on as they are, so write [1.0, 2.0] or give dtype=float.")
     tensors = [Tensor(v, requires_grad=True) if is_floats(v) else v for v in values]
     found = [t for t in tensors if isinstance(t, Tensor)]
     name = getattr(f, "__name__", "<lambda>").lstrip("_")

@@ -6,15 +6,16 @@ library's own choice stands, which is all cores.
 
 import os
 
+import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
 
 def set_num_threads(n: int) -> None:
     """Let the arithmetic use n threads, in this whole process. Raises ValueError unless n is a whole number of at least
     1."""
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
         raise ValueError(f"the number of threads must be a whole number of at least 1, got {n!r}.")
-    threadpool_limits(limits=n, user_api="blas")
+    threadpool_limits(limits=int(n), user_api="blas")
 
 
 def get_num_threads() -> int:
