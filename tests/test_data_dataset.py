@@ -1,11 +1,14 @@
 """Data sets and how they are divided: rows stay together, slices stay views, and a split is fair and repeatable."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from byhand.data import Dataset, Splits, split
+from byhand.data.dataset import as_dataset
 
 
 def digits(labels, **more):
@@ -39,6 +42,43 @@ def test_a_memmap_stays_on_disk(tmp_path):
     big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (50, 1, 4, 4))
     data = Dataset(big, np.zeros(50, int))
     assert isinstance(data.inputs, np.memmap) and isinstance(data[10:20].inputs, np.memmap)
+
+
+def test_a_split_of_a_memmap_stays_on_disk_and_is_the_same_split(tmp_path):
+    big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (1 << 14, 1, 64, 64))  # 64 MB
+    big[:, 0, 0, 0] = np.arange(len(big)) % 251
+    data = Dataset(big, np.arange(len(big)) % 10)
+    tracemalloc.start()
+    parts = split(data, 0.25, np.random.default_rng(0))
+    few = [part[[5, 2, -1]][1:] for part in parts]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20
+    in_memory = split(Dataset(np.array(big), data.targets), 0.25, np.random.default_rng(0))
+    for part, expected, chosen in zip(parts, in_memory, few, strict=True):
+        assert part.inputs.shape == expected.inputs.shape and part.inputs.size == expected.inputs.size
+        np.testing.assert_array_equal(part.inputs, expected.inputs)
+        np.testing.assert_array_equal(part.targets, expected.targets)
+        np.testing.assert_array_equal(chosen.inputs, expected.inputs[[2, -1]])
+    with pytest.raises(ValueError, match="without being read"):
+        np.array(parts[0].inputs, copy=False)
+
+
+@pytest.mark.parametrize(("value", "says"), [
+    (Splits(digits([0, 1]), digits([0, 1])), "not a Splits; of these Splits give splits.train or splits.test"),
+    (np.zeros((2, 3)), "pair of arrays .*, not a ndarray"),
+    ((np.zeros(3),), "pair of arrays .*, not a tuple"),
+    (None, "not a NoneType"),
+])
+def test_what_is_no_data_set(value, says):
+    with pytest.raises(ValueError, match=f"train is a Dataset or a .*{says}"):
+        as_dataset(value, "train")
+
+
+def test_a_pair_of_arrays_is_a_data_set():
+    data = digits([0, 1])
+    assert as_dataset(data) is data
+    assert as_dataset((data.inputs, data.targets)).targets.tolist() == [0, 1]
 
 
 def test_lists_become_arrays_and_the_repr_is_short():

@@ -5,6 +5,7 @@ follows from that: the length is the number of rows, a part of a data set is the
 validation set is a fair draw of rows that training will never see.
 """
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -56,11 +57,14 @@ class Dataset:
         return len(self.inputs)
 
     def __getitem__(self, rows: slice | ArrayLike) -> "Dataset":
-        """The chosen rows, as a Dataset: by a slice (a view, nothing is copied), an index array or a boolean mask."""
+        """The chosen rows, as a Dataset: by a slice (a view, nothing is copied), an index array or a boolean mask.
+
+        Arrays on disk stay there (see `OnDisk`), whichever rows are chosen.
+        """
         if not isinstance(rows, slice):
             rows = _rows(rows, len(self))
         weights = None if self.weights is None else self.weights[rows]
-        return Dataset(self.inputs[rows], self.targets[rows], self.classes, self.name, weights)
+        return Dataset(_chosen(self.inputs, rows), _chosen(self.targets, rows), self.classes, self.name, weights)
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.inputs.shape[1:])) or "scalar"
@@ -72,6 +76,27 @@ class Dataset:
         if not has_classes(self) or (len(self) and self.targets.min() < 0):
             raise ValueError("only targets that are classes, one whole number from 0 up a sample, can be counted")
         return np.bincount(self.targets.astype(np.intp), minlength=len(self.classes))
+
+
+class OnDisk:
+    """Chosen rows of an array on disk: the array and the row numbers. Nothing is read before an array is made of it,
+    so choose few rows at a time: `np.asarray(inputs[rows])`."""
+
+    def __init__(self, array: Array, rows: Array) -> None:
+        self.array, self.rows = array, rows
+        self.shape, self.dtype, self.ndim = (len(rows), *array.shape[1:]), array.dtype, array.ndim
+        self.size = math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice | ArrayLike) -> "OnDisk":
+        return OnDisk(self.array, self.rows[rows if isinstance(rows, slice) else _rows(rows, len(self))])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("rows that lie on disk cannot become an array without being read, which is a copy")
+        return np.asarray(self.array[self.rows], dtype)
 
 
 @dataclass(frozen=True)
@@ -106,13 +131,23 @@ def has_classes(dataset: Dataset) -> bool:
     return dataset.targets.ndim == 1 and dataset.targets.dtype.kind in "iub"
 
 
+def as_dataset(value: Any, what: str = "the data set") -> Dataset:
+    """A Dataset, given as one or as a pair of arrays (inputs, targets). Raises ValueError, naming `what`, otherwise."""
+    if isinstance(value, Dataset):
+        return value
+    if isinstance(value, tuple) and len(value) == 2:
+        return Dataset(*value)
+    hint = "; of these Splits give splits.train or splits.test" if isinstance(value, Splits) else ""
+    raise ValueError(f"{what} is a Dataset or a pair of arrays (inputs, targets), not a {type(value).__name__}{hint}.")
+
+
 def split(dataset: Dataset, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
     """Two parts `(rest, held_out)` of a data set, for example to train on and to validate with.
 
     `fraction`: the share held out, between 0 and 1, or the number of samples as an int. Where the targets are classes
     the draw is stratified: each class keeps its share in both parts, and a class with two samples or more has at least
     one in each (a `fraction` too small or too large for that gives way as much as it must). Both parts
-    keep the original order; the same `rng` state gives the same parts.
+    keep the original order; the same `rng` state gives the same parts. Arrays on disk are not read.
 
     Raises ValueError for a fraction or a count that leaves one part empty.
     """
@@ -162,7 +197,18 @@ def _held_out_count(fraction: float, samples: int) -> int:
     return count
 
 
+def _chosen(array: Array, rows: slice | Array) -> Array:
+    """Rows of an array. Those of a large one on disk are only noted; a number a sample is no large one."""
+    if isinstance(array, OnDisk):
+        return cast(Array, array[rows])
+    if isinstance(array, np.memmap) and array.ndim > 1 and not isinstance(rows, slice):
+        return cast(Array, OnDisk(array, np.arange(len(array))[rows]))
+    return array[rows]
+
+
 def _numbers(value: ArrayLike, field: str) -> Array:
+    if isinstance(value, OnDisk):
+        return cast(Array, value)
     try:
         array = np.asanyarray(value)  # a list becomes an array; a numpy.memmap stays one, and stays on disk
     except ValueError:  # rows of different lengths
