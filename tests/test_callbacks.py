@@ -143,6 +143,27 @@ def test_the_rate_falls_on_a_plateau(monitor):
     assert rates == [1e-9, 1e-9, 1e-9, 0.5e-9, 0.5e-9]
 
 
+def test_a_second_run_starts_where_the_first_one_ended_and_not_lower():
+    model, watcher = network(), ReduceOnPlateau(OnPlateau(factor=0.5, patience=1), "loss")
+    optimizer = SGD(model.parameters(), lr=1e-9)
+    options = {"optimizer": optimizer, "epochs": 4, "batch_size": None}
+    rates = []
+    for _ in range(2):
+        rates += [record["learning_rate"] for record in train(model, watcher, **options).history]
+        assert optimizer.lr == 1e-9
+    assert rates == [1e-9, 1e-9, 1e-9, 0.5e-9, 0.5e-9, 0.25e-9, 0.25e-9, 0.125e-9]
+
+
+@pytest.mark.parametrize(("schedule", "sentence"), [
+    (OnPlateau(), r"use ReduceOnPlateau\(OnPlateau\(\)\) instead"),
+    (Cosine, "Schedule needs a schedule"),
+    (0.1, "Schedule needs a schedule, such as .*, got 0.1"),
+])
+def test_what_is_no_schedule(schedule, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Schedule(schedule)
+
+
 # --- early stopping ---------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +244,23 @@ def test_a_broken_state_is_not_saved():
     saved = []
     train(network(), At(1, break_it), StopOnNaN(), Checkpoint(saved.append, seconds=0))
     assert saved == []
+
+
+@pytest.mark.parametrize("spoiler", ["weight", "gradient", "loss"])
+def test_the_last_good_checkpoint_survives(spoiler):
+    def break_it(run):
+        if spoiler == "weight":
+            run.model[2].weight.data[0, 0] = np.inf
+        elif spoiler == "gradient":
+            run.model[0].weight.grad[0, 0] = np.nan
+        else:
+            run.loss = math.nan
+
+    saved = []
+    checkpoint = Checkpoint(lambda model: saved.append(model.state_dict()), seconds=0)
+    run = train(network(), At(7, break_it), StopOnNaN(), checkpoint, batch_size=10)
+    assert run.failed and len(saved) == 6 + 1  # before each sound step, and after the first epoch
+    assert all(np.isfinite(value).all() for state in saved for value in state.values())
 
 
 # --- NaN --------------------------------------------------------------------------------------------------------------
@@ -310,6 +348,11 @@ def test_the_weights_stay_finite(options, callback):
     assert all(np.isfinite(value).all() for value in model.state_dict().values())
 
 
+def test_fit_watches_whatever_else_listens():
+    run = train(network(), Rates(), data=data_with(np.nan))
+    assert run.failed and "began in the data" in run.stopped
+
+
 def test_large_inputs_are_named():
     data = samples()
     run = train(network(), StopOnNaN(), lr=1e30, data=Dataset(data.inputs * 255, data.targets))
@@ -360,6 +403,8 @@ def printed_with_early_stopping():
      "epoch 20/20  loss 0.5000, 90.00 % right; validation 87.50 %; 1.0 s"),
     ({"epoch": 3, "loss": 0.5, "accuracy": 0.9, "validation_loss": 0.25, "validation_accuracy": 1.0, "seconds": 1},
      "epoch  3/20  loss 0.5000, 90.00 % right; validation 0.2500, 100.00 %; 1.0 s"),
+    ({"epoch": 3, "loss": 123456789.0, "validation_loss": 1e4, "seconds": 1},
+     "epoch  3/20  loss 1.235e+08; validation 1e+04; 1.0 s"),
 ])
 def test_an_epoch_in_a_line(record, line):
     assert epoch_line(record, 20) == line

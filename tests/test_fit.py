@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import tracemalloc
 from random import Random
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 
 import byhand as bh
 from byhand import losses, nn, scalar
-from byhand.callbacks import Callback
-from byhand.data import Affine, Dataset, Normalize
+from byhand.callbacks import Callback, StopOnNaN
+from byhand.data import Affine, Dataset, Normalize, Splits
 from byhand.optim import SGD, Adam
+from byhand.schedules import Cosine
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +269,58 @@ def test_arrays_that_lie_on_the_disk_are_read_a_batch_at_a_time(digits, rng, tmp
     assert fingerprint(models[0]) == fingerprint(models[1])
 
 
+def test_a_set_larger_than_memory_is_never_read_whole(rng, tmp_path):
+    big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (1 << 14, 1, 64, 64))  # 64 MB
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4096, 2, rng))
+    tracemalloc.start()
+    run = bh.fit(model, (big, np.arange(len(big)) % 2), loss=losses.cross_entropy, rng=rng, batch_size=256,
+                 optimizer=SGD(model.parameters(), lr=0.1), normalize=Normalize())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 32 << 20 and "validation_loss" in run.history[0]
+
+
+def test_validation_and_test_may_be_pairs_of_arrays(rng):
+    data, model = points(), nn.Linear(4, 3, rng)
+    pair = (data.inputs, data.targets)
+    run = bh.fit(model, data, validation=pair, test=pair, loss=losses.cross_entropy, rng=rng,
+                 optimizer=SGD(model.parameters(), lr=1e-4))
+    assert run.test.accuracy == run.history[0]["validation_accuracy"] == bh.evaluate(model, pair).accuracy
+
+
+def test_a_smaller_last_batch_can_be_left_out(rng):
+    model, recorder = nn.Sequential(nn.Linear(4, 3, rng), nn.BatchNorm1d(3)), Recorder()
+    bh.fit(model, points(61), validation=None, loss=losses.cross_entropy, rng=rng, batch_size=20, drop_last=True,
+           optimizer=SGD(model.parameters(), lr=1e-4), callbacks=[recorder])
+    assert [len(batch) for batch in recorder.batches] == [20, 20, 20]
+
+
+def test_a_batch_that_does_not_count_is_passed_over(rng):
+    data, recorder, model = points(30), Recorder(), nn.Linear(4, 3, rng)
+    weights = np.repeat([1.0, 0.0, 2.0], 10)
+    run = bh.fit(model, Dataset(data.inputs, data.targets, weights=weights), loss=losses.cross_entropy, rng=rng,
+                 validation=Dataset(data.inputs, data.targets, weights=np.zeros(30)), batch_size=10, shuffle=False,
+                 optimizer=SGD(model.parameters(), lr=1e-4), callbacks=[recorder])
+    assert [batch[0, 0] for batch in recorder.batches] == [0, 20]
+    assert run.seen == 20 and run.progress == 1 and math.isnan(run.history[0]["validation_loss"])
+
+
+def test_one_hot_rows_are_classes_too(rng):
+    data, model = points(), nn.Linear(4, 3, rng)
+    rows = losses.one_hot(data.targets, 3)
+    assert bh.evaluate(model, (data.inputs, rows)).accuracy == bh.evaluate(model, data).accuracy
+    assert bh.evaluate(model, (data.inputs, rows / 2)).accuracy is None
+
+
+def test_gradients_that_nobody_steps_by_do_not_add_up(rng):
+    model, recorder = nn.Sequential(nn.Linear(4, 4, rng), nn.Linear(4, 3, rng)), Recorder()
+    bh.fit(model, points(), loss=losses.cross_entropy, optimizer=SGD(model[1].parameters(), lr=1e-12), rng=rng,
+           epochs=3, batch_size=None, validation=None, callbacks=[recorder])
+    first, _, last = (gradients["0.weight"] for gradients in recorder.gradients)
+    np.testing.assert_allclose(first, last, rtol=1e-4)
+    assert all(p.grad is None for p in model.parameters())
+
+
 def test_frozen_layers_stay_as_they_are(rng):
     model = nn.Sequential(nn.Linear(4, 4, rng).freeze(), nn.Linear(4, 3, rng))
     before = model.state_dict()
@@ -320,6 +374,18 @@ def other_model():
     (lambda m: {"optimizer": SGD(other_model().parameters(), lr=0.1)}, "holds no parameter of this model"),
     (lambda m: {"augment": lambda images, rng: images, "shuffle": False}, "cannot augment without shuffling"),
     (lambda m: {"loss": losses.mean_squared_error}, "turn them into rows with one_hot"),
+    (lambda m: {"loss": lambda outputs, targets: 1.0}, "returns a Tensor with one number, .*; this one returned 1.0"),
+    (lambda m: {"loss": lambda outputs, targets: outputs}, r"one number, .*; this one returned shape \(32, 3\)"),
+    (lambda m: {"rng": 0}, r"rng is a NumPy generator, for example np.random.default_rng\(0\), not 0"),
+    (lambda m: {"optimizer": "adam"}, r"an optimizer, such as bh.optim.Adam\(model.parameters\(\)\), not 'adam'"),
+    (lambda m: {"callbacks": StopOnNaN()}, r"callbacks is a list, such as \[StopOnNaN\(\)\]"),
+    (lambda m: {"callbacks": [StopOnNaN]}, r"the class StopOnNaN; make one of it: StopOnNaN\(\)"),
+    (lambda m: {"callbacks": [Cosine()]}, r"no Callback; a learning-rate schedule is wrapped: Schedule\(Cosine\("),
+    (lambda m: {"callbacks": [None]}, "callbacks has None, which is no Callback"),
+    (lambda m: {"train": Splits(points(), points())}, "train is a Dataset or a pair of .* give splits.train"),
+    (lambda m: {"validation": "0.1"}, "validation is a Dataset or a pair"),
+    (lambda m: {"test": 0.1}, "test is a Dataset or a pair"),
+    (lambda m: {"train": Dataset(np.zeros((9, 4)), np.zeros(9, int), weights=np.zeros(9))}, "all sample weights"),
 ])
 def test_bad_input(change, sentence, rng):
     model = nn.Linear(4, 3, rng)

@@ -86,6 +86,18 @@ class Callback:
         """After the last step, however training ended, by Ctrl-C or an error too."""
 
 
+def check_callbacks(callbacks: Any) -> None:
+    """Raise ValueError unless this is a list (or tuple) of callbacks, with what was probably meant."""
+    if not isinstance(callbacks, list | tuple):
+        raise ValueError(f"callbacks is a list, such as [StopOnNaN()], got {callbacks!r}.")
+    for callback in callbacks:
+        if isinstance(callback, type):
+            raise ValueError(f"callbacks has the class {callback.__name__}; make one of it: {callback.__name__}().")
+        if not isinstance(callback, Callback):
+            hint = f"; a learning-rate schedule is wrapped: Schedule({callback!r})" if callable(callback) else ""
+            raise ValueError(f"callbacks has {callback!r}, which is no Callback{hint}.")
+
+
 @contextmanager
 def listening(callbacks: Sequence[Callback], run: Run) -> Iterator[None]:
     """Tell the callbacks that training begins, and, however it ends, that it has ended: the last one first."""
@@ -98,9 +110,13 @@ def listening(callbacks: Sequence[Callback], run: Run) -> Iterator[None]:
 
 class Schedule(Callback):
     """Let the learning rate follow a schedule: the optimizer's own rate times `schedule(progress)`, before each
-    update."""
+    update. Raises ValueError for what is no schedule, and for OnPlateau, which is told how things went each epoch."""
 
     def __init__(self, schedule: Callable[[float], float]) -> None:
+        if isinstance(schedule, OnPlateau):
+            raise ValueError("OnPlateau has to be told how each epoch went; use ReduceOnPlateau(OnPlateau()) instead.")
+        if not callable(schedule) or isinstance(schedule, type):
+            raise ValueError(f"Schedule needs a schedule, such as Cosine(), got {schedule!r}.")
         self.schedule = schedule
         self.base = 0.0
 
@@ -115,7 +131,8 @@ class Schedule(Callback):
 
 
 class ReduceOnPlateau(Callback):
-    """Lower the learning rate when `monitor` has not improved for some epochs."""
+    """Lower the learning rate when `monitor` has not improved for some epochs. Used in a second run it goes on where
+    the first one ended; the optimizer has its own rate back in between."""
 
     def __init__(self, plateau: OnPlateau, monitor: str = "validation_loss") -> None:
         self.plateau, self.monitor = plateau, monitor
@@ -123,9 +140,13 @@ class ReduceOnPlateau(Callback):
 
     def on_train_begin(self, run: Run) -> None:
         self.base = run.optimizer.lr
+        run.optimizer.lr = self.base * self.plateau.current
 
     def on_epoch_end(self, run: Run) -> None:
         run.optimizer.lr = self.base * self.plateau.update(shortfall(run, self.monitor))
+
+    def on_train_end(self, run: Run) -> None:
+        run.optimizer.lr = self.base
 
 
 def shortfall(run: Run, name: str) -> float:
@@ -167,7 +188,8 @@ class EarlyStopping(Callback):
 
 class Checkpoint(Callback):
     """Save the model after each epoch, and within an epoch whenever `seconds` have passed, so that an interrupted run
-    keeps what it has learned. `save(model)` does the writing: `lambda model: bh.save(model, "model.safetensors")`."""
+    keeps what it has learned. `save(model)` does the writing: `lambda model: bh.save(model, "model.safetensors")`. A
+    model that is broken, with numbers that are not finite, never takes the place of the last good one."""
 
     def __init__(self, save: Callable[[Module], None], seconds: float = 10.0) -> None:
         self.save, self.seconds = save, seconds
@@ -177,7 +199,7 @@ class Checkpoint(Callback):
         self.last = time.monotonic()
 
     def on_step(self, run: Run) -> None:
-        if time.monotonic() - self.last >= self.seconds and math.isfinite(run.loss):
+        if time.monotonic() - self.last >= self.seconds:
             self.write(run)
 
     def on_epoch_end(self, run: Run) -> None:
@@ -186,8 +208,10 @@ class Checkpoint(Callback):
             self.write(run)
 
     def write(self, run: Run) -> None:
-        """Save now."""
-        self.save(run.model)
+        """Save now, if there is something worth keeping."""
+        sound = math.isfinite(run.loss) and all(np.isfinite(value).all() for value in run.model.state_dict().values())
+        if sound and not run.failed:
+            self.save(run.model)
         self.last = time.monotonic()
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from byhand.autodiff import no_grad
 from byhand.data import Dataset, Loader, Normalize
-from byhand.metrics import wilson_interval
+from byhand.data.dataset import as_dataset
+from byhand.metrics import predictions, wilson_interval
 from byhand.nn import Module, evaluating
 from byhand.tensor import Tensor
 
@@ -26,7 +27,7 @@ class Evaluation:
     interval: tuple[float, float] | None
     """95 %, Wilson."""
     loss: float
-    """NaN if no loss was asked for."""
+    """NaN if no loss was asked for, or all samples have weight 0."""
     outputs: Array
     """(N, ...), the logits."""
 
@@ -44,27 +45,34 @@ def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None,
         return np.concatenate([model(batch).data for batch, _, _ in loader])
 
 
-def evaluate(model: Module, dataset: Dataset, *, normalize: Normalize | None = None, loss: Loss | None = None,
-             batch_size: int = 250) -> Evaluation:
-    """Run `model` over a data set, as it is used (not as in training), and measure it.
+def evaluate(model: Module, dataset: Dataset | tuple[Array, Array], *, normalize: Normalize | None = None,
+             loss: Loss | None = None, batch_size: int = 250) -> Evaluation:
+    """Run `model` over a Dataset or a pair of arrays (inputs, targets), as it is used (not as in training), and measure
+    it.
 
     loss(outputs, targets) counts samples by their weights, where the data set has some; the accuracy does not.
     Raises ValueError if there are no samples, or they do not fit the network.
     """
+    dataset = as_dataset(dataset)
+    targets = np.asarray(dataset.targets)
     outputs = predict(model, dataset.inputs, normalize=normalize, batch_size=batch_size)
-    right = count_correct(outputs, dataset.targets)
+    right = count_correct(outputs, targets)
     known = not np.isnan(right)
     value = float("nan")
-    if loss is not None:
+    if loss is not None and (dataset.weights is None or dataset.weights.any()):
         with no_grad():
-            value = weighted(loss, Tensor(outputs), dataset.targets, dataset.weights).item()
+            value = weighted(loss, Tensor(outputs), targets, dataset.weights).item()
     return Evaluation(len(dataset), right / len(dataset) if known else None,
                       wilson_interval(int(right), len(dataset)) if known else None, value, outputs)
 
 
 def weighted(loss: Loss, outputs: Tensor, targets: Array, weights: Array | None) -> Tensor:
-    """The loss, told the weights of the samples if they have some."""
-    return loss(outputs, targets) if weights is None else loss(outputs, targets, sample_weights=weights)
+    """The loss, told the weights of the samples if they have some. Raises ValueError if it is not one number."""
+    value = loss(outputs, targets) if weights is None else loss(outputs, targets, sample_weights=weights)
+    if not isinstance(value, Tensor) or value.size != 1:
+        raise ValueError("a loss returns a Tensor with one number, computed from the outputs by operations on Tensors; "
+                         f"this one returned {f'shape {value.shape}' if isinstance(value, Tensor) else repr(value)}.")
+    return value
 
 
 def precision(model: Module) -> Any:
@@ -74,9 +82,15 @@ def precision(model: Module) -> Any:
 
 def count_correct(outputs: Array, targets: Array) -> float:
     """How many samples are answered rightly: by the largest of several outputs, or, between 0 and 1, by the sign of a
-    single one. NaN if the targets are not classes."""
+    single one. NaN if the targets are neither classes nor one-hot rows."""
     single = outputs.size == len(outputs)
+    if targets.shape == outputs.shape and not single and one_hot_rows(targets):
+        targets = targets.argmax(axis=1)
     if targets.ndim != 1 or targets.dtype.kind not in "iub" or (single and targets.max() > 1) or outputs.ndim > 2:
         return float("nan")
-    answers = outputs.reshape(-1) > 0 if single else outputs.argmax(axis=1)
-    return float(np.count_nonzero(answers == targets))
+    return float(np.count_nonzero(predictions(outputs) == targets))
+
+
+def one_hot_rows(targets: Array) -> bool:
+    """Whether every row (N, K) is a class written as a single 1 among zeros."""
+    return targets.ndim == 2 and bool(np.all((targets == 0) | (targets == 1)) and np.all(targets.sum(axis=1) == 1))

@@ -4,9 +4,12 @@ Everything goes to standard error, so that results on standard output stay clean
 bar, and a training of many short epochs prints some twenty lines rather than hundreds.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +17,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from byhand.callbacks import Callback, Epoch, Run
 from byhand.kernels import get_num_threads
 from byhand.nn import Module
-from byhand.recipes import Parts, Recipe
+
+if TYPE_CHECKING:
+    from byhand.recipes import Parts, Recipe
 
 MOST_LINES = 20
 
@@ -46,6 +51,11 @@ def counted(n: int, thing: str) -> str:
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
+def short(loss: float) -> str:
+    """A loss in at most ten characters: 0.0860, 9999.1234, 1.234e+07."""
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.4g}"
+
+
 class ProgressBar(Callback):
     """Shows a run on `console` (standard error, if not given), under a title if there is one: loss, accuracy, samples
     per second, time left, and a line an epoch."""
@@ -70,7 +80,7 @@ class ProgressBar(Callback):
         accuracy = run.correct / run.seen
         right = "" if math.isnan(accuracy) else f"accuracy {100 * accuracy:.2f} %  "
         self.bar.update(self.task, completed=run.step + 1, description=f"epoch {run.epoch + 1}/{run.epochs}",
-                        figures=f"loss {run.total_loss / run.seen:.4f}  {right}{rate:,.0f} samples/s")
+                        figures=f"loss {short(run.total_loss / run.seen)}  {right}{rate:,.0f} samples/s")
 
     def on_epoch_end(self, run: Run) -> None:
         every = -(-run.epochs // MOST_LINES)
@@ -87,10 +97,10 @@ class ProgressBar(Callback):
 
 def epoch_line(record: Epoch, epochs: int) -> str:
     """An epoch's figures in one line: 'epoch 3/20  loss 0.0860, 97.55 % right; validation 0.0613, 98.21 %; 12.0 s'."""
-    line = f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}  loss {record['loss']:.4f}"
+    line = f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}  loss {short(record['loss'])}"
     if "accuracy" in record:
         line += f", {100 * record['accuracy']:.2f} % right"
-    held_out = [f"{record['validation_loss']:.4f}"] if "validation_loss" in record else []
+    held_out = [short(record["validation_loss"])] if "validation_loss" in record else []
     if "validation_accuracy" in record:
         held_out.append(f"{100 * record['validation_accuracy']:.2f} %")
     if held_out:

@@ -7,50 +7,62 @@ is a callback, and everything inside it (slopes, updates, batches) has a room of
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 import numpy as np
 
 from byhand import nn
-from byhand.callbacks import Callback, Run, StopOnNaN, listening
+from byhand.callbacks import Callback, Run, StopOnNaN, check_callbacks, listening
 from byhand.data import Dataset, Loader, Normalize, split
+from byhand.data.dataset import as_dataset
 from byhand.inference import Evaluation, Loss, count_correct, evaluate, precision, weighted
 from byhand.nn.layers import positive
 from byhand.optim import Optimizer
 
 Array = np.ndarray[Any, Any]
+Samples = Dataset | tuple[Array, Array]
 
 
-def fit(model: nn.Module, train: Dataset | tuple[Array, Array], *, loss: Loss, optimizer: Optimizer,
+def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
         rng: np.random.Generator, epochs: int = 1, batch_size: int | None = 32, shuffle: bool = True,
-        validation: Dataset | float | None = 0.1, test: Dataset | None = None, normalize: Normalize | None = None,
-        augment: Callable[[Array, np.random.Generator], Array] | None = None,
-        callbacks: Sequence[Callback] = (StopOnNaN(),)) -> Run:
-    """Train `model` on `train`, a Dataset or a pair of arrays (inputs, targets).
+        drop_last: bool = False, validation: Samples | float | None = 0.1, test: Samples | None = None,
+        normalize: Normalize | None = None, augment: Callable[[Array, np.random.Generator], Array] | None = None,
+        callbacks: Sequence[Callback] = ()) -> Run:
+    """Train `model` on `train`. This, `validation` and `test` are each a Dataset or a pair of arrays (inputs, targets).
 
     loss(outputs, targets) returns a Tensor with one number; sample weights of the data set are passed to it as
     `sample_weights`. `optimizer` holds the model's parameters. `batch_size`: 1 is learning from each sample at once,
-    None is full-batch gradient descent (one step an epoch). `validation`: a Dataset, a fraction to hold out from
-    `train` (stratified by class), or None. `test`: evaluated once, after the last step, into the returned run's `test`.
+    None is full-batch gradient descent (one step an epoch). `drop_last` leaves out a last batch that is smaller, and a
+    batch whose sample weights are all 0 is passed over. `validation` may also be a fraction to hold out from `train`
+    (stratified by class), or None. `test`: evaluated once, after the last step, into the returned run's `test`.
     `normalize` and `augment` are applied a batch at a time (augmentation to training batches only). All that is random
-    (the split, the order, dropout, augmentation) comes from `rng`: the same seed gives the same bits.
+    (the split, the order, dropout, augmentation) comes from `rng`: the same seed gives the same bits. Whatever the
+    callbacks, training stops where a number is not finite (`StopOnNaN`).
 
     Returns the Run: its `history` has a record an epoch, `stopped` says why it ended early, and `failed` whether that
     was a failure. Raises ValueError for an optimizer of another model, epochs or a batch size below 1, augmentation
     without shuffling, and for data, targets or weights that do not fit.
     """
-    check(model, optimizer, epochs, shuffle or augment is None)
+    check(model, optimizer, rng, epochs, shuffle or augment is None)
+    check_callbacks(callbacks)
+    if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
+        callbacks = [StopOnNaN(), *callbacks]
+    test = None if test is None else as_dataset(test, "test")
     train, validation = sets(train, validation, rng)
     whole = batch_size is None and augment is None  # then the order of the samples makes no difference
     loader = Loader(train, batch_size, rng=rng if shuffle and not whole else None, normalize=normalize, augment=augment,
-                    dtype=precision(model))
+                    drop_last=drop_last, dtype=precision(model))
     run = Run(model, optimizer, epochs, len(loader), len(train))
-    optimizer.zero_grad()
+    forget_gradients(model, optimizer)
     with listening(callbacks, run), np.errstate(all="ignore"):  # StopOnNaN says more than NumPy's warnings
         while run.epoch < epochs and not run.stopped:
             begun = time.perf_counter()
             run.seen, run.total_loss, run.correct = 0, 0.0, 0.0
             for inputs, targets, weights in loader:
+                if weights is not None and not weights.any():
+                    run.step += 1
+                    continue
                 with nn.training(rng):
                     outputs = model(inputs)
                 value = weighted(loss, outputs, targets, weights)
@@ -64,7 +76,7 @@ def fit(model: nn.Module, train: Dataset | tuple[Array, Array], *, loss: Loss, o
                 if run.stopped:
                     break
                 optimizer.step()
-                optimizer.zero_grad()
+                forget_gradients(model, optimizer)
                 run.step += 1
             run.seconds += time.perf_counter() - begun
             if run.failed:
@@ -79,9 +91,13 @@ def fit(model: nn.Module, train: Dataset | tuple[Array, Array], *, loss: Loss, o
     return run
 
 
-def check(model: nn.Module, optimizer: Optimizer, epochs: int, order_is_free: bool) -> None:
+def check(model: nn.Module, optimizer: Optimizer, rng: np.random.Generator, epochs: int, order_is_free: bool) -> None:
     """Refuse what would train nothing, or not as asked."""
     positive("fit", epochs=epochs)
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng is a NumPy generator, for example np.random.default_rng(0), not {rng!r}.")
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"fit needs an optimizer, such as bh.optim.Adam(model.parameters()), not {optimizer!r}.")
     held = {id(parameter) for group in optimizer.groups for parameter in group.parameters}
     if held.isdisjoint(id(parameter) for parameter in model.parameters()):
         raise ValueError("fit got an optimizer that holds no parameter of this model; make it with model.parameters().")
@@ -89,14 +105,24 @@ def check(model: nn.Module, optimizer: Optimizer, epochs: int, order_is_free: bo
         raise ValueError("fit cannot augment without shuffling, since both are drawn together; leave one of them out.")
 
 
-def sets(train: Dataset | tuple[Array, Array], validation: Dataset | float | None,
+def sets(train: Samples, validation: Samples | float | None,
          rng: np.random.Generator) -> tuple[Dataset, Dataset | None]:
     """The samples to learn from and those to watch."""
-    if not isinstance(train, Dataset):
-        train = Dataset(np.asarray(train[0]), np.asarray(train[1]))
-    if validation is None or isinstance(validation, Dataset):
-        return train, validation
-    return split(train, validation, rng)
+    train = as_dataset(train, "train")
+    if isinstance(validation, Real):
+        train, validation = split(train, cast(float, validation), rng)
+    elif validation is not None:
+        validation = as_dataset(validation, "validation")
+    if train.weights is not None and len(train) and not train.weights.any():
+        raise ValueError("all sample weights of the training set are 0: there is nothing to learn from.")
+    return train, validation
+
+
+def forget_gradients(model: nn.Module, optimizer: Optimizer) -> None:
+    """Those that the optimizer steps by, and those of parameters that it does not hold, which would add up unused."""
+    optimizer.zero_grad()
+    for parameter in model.parameters():
+        parameter.grad = None
 
 
 def record(run: Run, held_out: Evaluation | None) -> dict[str, float]:
