@@ -234,7 +234,8 @@ def test_ctrl_c_keeps_the_last_checkpoint(options, away, tiny):
     assert (the_object(out)["exit_code"] == 130) if options else out == ""
     saved = bh.load("run/model.safetensors")
     assert saved.recipe == "relu-10" and saved.predict(np.zeros((1, 1, 28, 28), np.uint8)).shape == (1, 10)
-    assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "config.json"}
+    assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "config.json", "history.jsonl"}
+    assert json.loads(Path("run/history.jsonl").read_text().splitlines()[0])["epoch"] == 1
 
 
 def in_a_terminal(words, until=None):

@@ -30,6 +30,20 @@ Result = dict[str, Any]
 Notice = Callable[[Recipe, Module, Parts], None]
 
 
+class History(Callback):
+    """Adds each epoch's record to a file as soon as it is known, so that Ctrl-C loses none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, run: Run) -> None:
+        self.path.write_bytes(b"")
+
+    def on_epoch_end(self, run: Run) -> None:
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(strict(run.history[-1])) + "\n")
+
+
 class TrainingFailed(RuntimeError):
     """Training ended without a model worth keeping. The message says why and what to try."""
 
@@ -74,9 +88,7 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
                              "classes": parts.train.classes, "recipe": recipe.name}
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
     write_json(folder / "config.json", configuration(recipe, data, seed))
-    run = recipe.train(model, parts, rng, [checkpoint, StopOnNaN(), *callbacks])
-    history = "".join(json.dumps(strict(record)) + "\n" for record in run.history)
-    write_atomically(folder / "history.jsonl", history.encode())
+    run = recipe.train(model, parts, rng, [StopOnNaN(), checkpoint, History(folder / "history.jsonl"), *callbacks])
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
     measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
