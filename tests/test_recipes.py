@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import byhand as bh
+from byhand.callbacks import Callback
 from byhand.data import Dataset, Normalize, Splits
 from byhand.recipes import (
     RECIPES, TrainingFailed, as_text, find, overview, run_folder, run_recipe, run_seeds, sentence
@@ -152,6 +153,23 @@ def test_bad_settings(given, said):
 def test_what_the_scalar_recipe_keeps_fixed_is_not_silently_ignored(given):
     with pytest.raises(ValueError, match="only its setting 'images' can be changed"):
         find("scalar").having(**given)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_scalar_recipe_stops_when_told(failed, tiny, tmp_path):
+    class Enough(Callback):
+        def on_step(self, run):
+            self.run = run
+            if run.step + 1 == 3:
+                run.stopped, run.failed = "enough", failed
+
+    enough, recipe = Enough(), find("scalar").having(images=20)
+    if failed:
+        with pytest.raises(TrainingFailed, match="enough"):
+            run_recipe(recipe, tiny, seed=0, folder=tmp_path, callbacks=[enough])
+    else:
+        assert run_recipe(recipe, tiny, seed=0, folder=tmp_path, callbacks=[enough])["stopped"] == "enough"
+    assert enough.run.step == 3 and len(enough.run.history) == (0 if failed else 1)
 
 
 def test_unknown_recipes():

@@ -26,6 +26,10 @@ from byhand.recipes.recipe import Parts, Recipe
 MIDDLE_RATE = (scalar.training.LOWEST_RATE + scalar.training.HIGHEST_RATE) / 2
 
 
+class Stopped(Exception):
+    """A callback has ended the run before its last image."""
+
+
 @dataclass(frozen=True)
 class ScalarNet(Recipe):
     """784-10-10 on the scalar engine, one image at a time"""
@@ -43,8 +47,8 @@ class ScalarNet(Recipe):
     def __post_init__(self) -> None:
         """The settings that every recipe has are fixed in this one."""
         if (self.epochs, self.batch_size, self.lr) != (1, 1, MIDDLE_RATE):
-            raise ValueError("the recipe scalar goes once through its images, one at a time, at rates drawn from 0.5 to "
-                             "1.1; only its setting 'images' can be changed.")
+            raise ValueError("the recipe scalar goes once through its images, one at a time, at rates drawn from 0.5 "
+                             "to 1.1; only its setting 'images' can be changed.")
 
     def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
         """`images` training images in random order, and 500 others (or a tenth of a smaller data set) to choose by."""
@@ -59,7 +63,7 @@ class ScalarNet(Recipe):
         return model
 
     def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
-        """One image at a time, on single numbers."""
+        """One image at a time, on single numbers. A run that a callback ends keeps the weights that it has."""
         dice = random.Random(int(rng.integers(2**63)))
         net = scalar_of(model)
         samples = scalar_samples(parts.train)
@@ -75,12 +79,19 @@ class ScalarNet(Recipe):
             for callback in callbacks:
                 callback.on_step(run)
             run.step = count
+            if run.stopped:
+                raise Stopped
 
         with listening(callbacks, run):
             begun = time.perf_counter()
-            best = scalar.train(net, samples, watched, dice, on_image)
+            try:
+                best = scalar.train(net, samples, watched, dice, on_image)
+            except Stopped:
+                best = scalar.training.accuracy(net, watched)
             run.seconds = time.perf_counter() - begun
             fill(model, net)
+            if run.failed:
+                return run
             run.epoch = 1
             run.history.append({"epoch": 1, "loss": run.total_loss / run.seen, "accuracy": run.correct / run.seen,
                                 "validation_accuracy": best, "learning_rate": self.lr, "seconds": run.seconds})
@@ -91,7 +102,7 @@ class ScalarNet(Recipe):
 
 def scalar_samples(dataset: Dataset) -> list[tuple[list[float], int]]:
     """Each image as a list of pixels from 0 to 1, with its class."""
-    pixels = dataset.inputs.reshape(len(dataset), -1) / 255
+    pixels = np.asarray(dataset.inputs).reshape(len(dataset), -1) / 255
     return list(zip(pixels.tolist(), dataset.targets.tolist(), strict=True))
 
 
