@@ -97,6 +97,11 @@ def test_training_a_network_imports_nothing_heavy():
     assert not heavy & set(in_a_fresh_interpreter(f"{COMMON}; import sys; print(*sys.modules)"))
 
 
+def test_showing_progress_needs_no_recipes():
+    source = "import byhand as bh, sys; bh.progress.ProgressBar; print('byhand.recipes' in sys.modules)"
+    assert in_a_fresh_interpreter(source) == ["False"]
+
+
 def test_importing_takes_little_more_than_numpy():
     source = f"import numpy, time; start = time.process_time(); {COMMON}; print(time.process_time() - start)"
     seconds = min(float(in_a_fresh_interpreter(source)[0]) for _ in range(3))
