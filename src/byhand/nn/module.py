@@ -93,8 +93,8 @@ class ShapeError(ValueError):
 class Module:
     """A part of a network, or a whole one. Calling it runs `forward` on a Tensor (or an array) and returns a Tensor.
 
-    A plain array comes to `forward` in the precision of the network's parameters. So do whole numbers, such as the
-    bytes of a picture; float32 if there are no parameters."""
+    Whole numbers, such as the bytes of a picture, come to `forward` in the precision of the network's parameters, or as
+    float32 if there are none; so does a plain array of float64."""
 
     def __call__(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor) or x.data.dtype.kind != "f":
@@ -111,6 +111,8 @@ class Module:
 
     def _in_precision(self, x: Any) -> Tensor:
         x = Tensor(x)
+        if x.dtype == np.float32:  # what most are, and it goes with everything
+            return x
         usual = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
         precision = next((p.dtype for _, p in self.named_parameters() if p.dtype.kind == "f"), usual)
         return x if x.dtype == precision else x.astype(precision)
