@@ -110,8 +110,8 @@ def check_fits(recipe: Recipe, data: Splits) -> None:
 
 def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:
     """All it takes to repeat the run."""
-    return {"recipe": recipe.name, "settings": recipe.settings(), "dataset": data.name, "seed": seed,
-            "threads": kernels.get_num_threads(), "kernels": "numpy", "byhand": byhand.__version__,
+    return {"recipe": recipe.name, "settings": recipe.settings(), "dataset": data.name, "source": str(data.source),
+            "seed": seed, "threads": kernels.get_num_threads(), "kernels": "numpy", "byhand": byhand.__version__,
             "numpy": np.__version__, "python": platform.python_version(), "machine": platform.machine()}
 
 
