@@ -54,7 +54,7 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
     loader = Loader(train, batch_size, rng=rng if shuffle and not whole else None, normalize=normalize, augment=augment,
                     drop_last=drop_last, dtype=precision(model))
     run = Run(model, optimizer, epochs, len(loader), len(train))
-    forget_gradients(model, optimizer)
+    forget_gradients(run)
     with listening(callbacks, run), np.errstate(all="ignore"):  # StopOnNaN says more than NumPy's warnings
         while run.epoch < epochs and not run.stopped:
             begun = time.perf_counter()
@@ -76,7 +76,7 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
                 if run.stopped:
                     break
                 optimizer.step()
-                forget_gradients(model, optimizer)
+                forget_gradients(run)
                 run.step += 1
             run.seconds += time.perf_counter() - begun
             if run.failed:
@@ -118,12 +118,11 @@ def sets(train: Samples, validation: Samples | float | None,
     return train, validation
 
 
-def forget_gradients(model: nn.Module, optimizer: Optimizer) -> None:
+def forget_gradients(run: Run) -> None:
     """Those that the optimizer steps by, and those of parameters that it does not hold, which would add up unused."""
-    optimizer.zero_grad()
-    for parameter in model.parameters():
+    run.optimizer.zero_grad()
+    for parameter in run.parameters:
         parameter.grad = None
-
 
 def record(run: Run, held_out: Evaluation | None) -> dict[str, float]:
     """The figures of the epoch that just ended. Loss and accuracy are means over its batches, each as it was seen."""
