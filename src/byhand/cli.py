@@ -212,7 +212,8 @@ def data_in_words(facts: dict[str, Any]) -> str:
         rows.append(("origin", facts["origin"]))
     lines = [facts["name"]]
     for label, value in rows:
-        lines += textwrap.wrap(value, text_width(), initial_indent=label.ljust(12), subsequent_indent=" " * 12)
+        lines += textwrap.wrap(value, text_width(), initial_indent=label.ljust(12), subsequent_indent=" " * 12,
+                               break_on_hyphens=False)
     if facts["train_counts"] and facts["test_counts"]:
         widest = max(len("class"), *map(len, facts["classes"]))
         lines += ["", f"{'class':<{widest}}  training    test"]

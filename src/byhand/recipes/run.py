@@ -88,7 +88,13 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
                              "classes": parts.train.classes, "recipe": recipe.name}
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
     write_json(folder / "config.json", configuration(recipe, data, seed))
-    run = recipe.train(model, parts, rng, [StopOnNaN(), checkpoint, History(folder / "history.jsonl"), *callbacks])
+    try:
+        run = recipe.train(model, parts, rng, [StopOnNaN(), checkpoint, History(folder / "history.jsonl"), *callbacks])
+    except ValueError:  # a setting that does not fit: where nothing was learned, nothing is left behind
+        if not path.exists():
+            for name in ("config.json", "history.jsonl"):
+                (folder / name).unlink(missing_ok=True)
+        raise
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
     measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
