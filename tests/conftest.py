@@ -1,8 +1,16 @@
-"""What all tests share: one seed, and Hypothesis without a stopwatch, trying the same examples every time."""
+"""What all tests share: one seed, Hypothesis without a stopwatch, the same examples every time, and the command."""
 
+from pathlib import Path
+
+import markdown
 import numpy as np
 import pytest
 from hypothesis import settings
+
+import byhand as bh
+from byhand.cli import main
+from byhand.data import write_idx
+from byhand.data.published import FILES
 
 settings.register_profile("byhand", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("byhand")
@@ -12,3 +20,42 @@ settings.load_profile("byhand")
 def rng() -> np.random.Generator:
     """A generator of its own for each test, with the same seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A folder with a small data set: 300 + 100 digits."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    folder.mkdir()
+    mini = bh.data.load("mini")
+    arrays = (mini.train.inputs[:300, 0], mini.train.targets[:300].astype(np.uint8),
+              mini.test.inputs[:100, 0], mini.test.targets[:100].astype(np.uint8))
+    for file, array in zip(FILES, arrays, strict=True):
+        write_idx(folder / f"{file}.gz", array)
+    return str(folder)
+
+
+@pytest.fixture
+def away(tmp_path, monkeypatch):
+    """An empty folder, offline, with an empty cache, 80 columns and one thread."""
+    settings = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "80", "BYHAND_NUM_THREADS": "1",
+                "PYTHONPATH": str(Path(bh.__file__).parents[1]), "PYTHONUTF8": "1"}
+    for name, value in (markdown.OFFLINE | settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def here(away, capsys):
+    """The command in this process: its words to its exit code, standard output and standard error."""
+    def run(*words):
+        with pytest.raises(SystemExit) as leaving:
+            main(list(map(str, words)))
+        said = capsys.readouterr()
+        return leaving.value.code, said.out, said.err
+
+    return run

@@ -2,18 +2,16 @@
 
 import hashlib
 import math
-import tracemalloc
 from random import Random
 
 import numpy as np
 import pytest
+from fit_samples import Recorder, points
 
 import byhand as bh
 from byhand import losses, nn, scalar
-from byhand.callbacks import Callback, StopOnNaN
-from byhand.data import Affine, Dataset, Normalize, Splits
+from byhand.data import Affine, Normalize
 from byhand.optim import SGD, Adam
-from byhand.schedules import Cosine
 
 
 @pytest.fixture(scope="module")
@@ -24,24 +22,6 @@ def digits():
 def classifier(rng, *between, hidden=32):
     """784-32-10, with layers of one's choice between."""
     return nn.Sequential(nn.Flatten(), nn.Linear(784, hidden, rng), *between, nn.ReLU(), nn.Linear(hidden, 10, rng))
-
-
-def points(n=60, classes=3):
-    """Samples that can be told apart by their first number, which counts them; `classes` in turn."""
-    rng = np.random.default_rng(7)
-    inputs = np.column_stack([np.arange(n), rng.standard_normal((n, 3))]).astype(np.float32)
-    return Dataset(inputs, np.arange(n) % classes, tuple("abcdefgh"[:classes]))
-
-
-class Recorder(Callback):
-    """Remembers the inputs of every batch and the gradients that they gave."""
-
-    def __init__(self):
-        self.batches, self.gradients = [], []
-
-    def on_step(self, run):
-        self.batches.append(run.inputs.copy())
-        self.gradients.append({name: p.grad.copy() for name, p in run.model.named_parameters()})
 
 
 class Spy(nn.Module):
@@ -163,6 +143,16 @@ def test_the_same_seed_gives_the_same_bits(digits, network, augment):
     assert trained(1) == trained(1) != trained(2)
 
 
+def test_arrays_that_lie_on_the_disk_are_read_a_batch_at_a_time(digits, rng, tmp_path):
+    images = np.memmap(tmp_path / "images", np.uint8, "w+", shape=(300, 1, 28, 28))
+    images[:] = digits.train.inputs[:300]
+    models = [classifier(np.random.default_rng(1)) for _ in range(2)]
+    for model, inputs in zip(models, (images, digits.train.inputs[:300]), strict=True):
+        bh.fit(model, (inputs, digits.train.targets[:300]), loss=losses.cross_entropy, rng=np.random.default_rng(2),
+               optimizer=SGD(model.parameters(), lr=0.1), normalize=Normalize())
+    assert fingerprint(models[0]) == fingerprint(models[1])
+
+
 # --- what it may look at ----------------------------------------------------------------------------------------------
 
 
@@ -209,126 +199,6 @@ def test_augmentation_is_for_training_only_and_normalization_for_all(rng):
     assert watched == [2 * i for i in range(40, 50)] and tested == [2 * i for i in range(50, 60)]
 
 
-# --- all kinds of samples ---------------------------------------------------------------------------------------------
-
-
-def test_sample_weights_count_like_so_many_samples(rng):
-    data = points(12)
-    weights = np.array([1, 2, 0] * 4, float)
-    repeated = data[np.repeat(np.arange(12), weights.astype(int))]
-    trained = []
-    for samples in (Dataset(data.inputs, data.targets, data.classes, weights=weights), repeated):
-        model = nn.Linear(4, 3, np.random.default_rng(3), dtype=np.float64)
-        run = bh.fit(model, samples, validation=samples, loss=losses.cross_entropy, rng=rng, batch_size=None, epochs=3,
-                     optimizer=SGD(model.parameters(), lr=0.01))
-        trained.append((model.weight.data, run.history[-1]["loss"], run.history[-1]["validation_loss"]))
-    np.testing.assert_allclose(trained[0][0], trained[1][0], rtol=1e-10)
-    assert trained[0][1:] == pytest.approx(trained[1][1:])
-
-
-def test_numbers_to_hit_have_no_accuracy(rng):
-    x = rng.standard_normal((200, 3)).astype(np.float32)
-    y = x @ np.array([[1.0], [-2.0], [0.5]], np.float32)
-    model = nn.Linear(3, 1, rng)
-    run = bh.fit(model, (x, y), test=Dataset(x, y), loss=losses.mean_squared_error, rng=rng, epochs=20,
-                 optimizer=SGD(model.parameters(), lr=0.1))
-    assert run.test.loss < 1e-6 and run.test.accuracy is None and run.test.interval is None
-    assert set(run.history[0]) == {"epoch", "loss", "validation_loss", "learning_rate", "seconds"}
-    np.testing.assert_allclose(model.weight.data, [[1, -2, 0.5]], atol=1e-3)
-
-
-def test_a_single_output_answers_by_its_sign(rng):
-    x = rng.standard_normal((200, 2)).astype(np.float32)
-    model = nn.Linear(2, 1, rng)
-    run = bh.fit(model, (x, (x[:, 0] > 0).astype(np.int64)), loss=losses.binary_cross_entropy, rng=rng, epochs=20,
-                 optimizer=SGD(model.parameters(), lr=1.0))
-    assert run.history[-1]["accuracy"] > 0.95 and run.history[-1]["validation_accuracy"] > 0.9
-
-
-@pytest.mark.parametrize("targets", [np.arange(6), np.arange(6) / 6, np.eye(6)], ids=["counts", "reals", "rows"])
-def test_what_are_not_classes_is_not_counted(targets, rng):
-    assert bh.evaluate(nn.Linear(2, 1, rng), Dataset(np.ones((6, 2)), targets)).accuracy is None
-
-
-def test_a_network_of_float64_stays_one(rng):
-    model = nn.Sequential(nn.Linear(4, 3, rng), nn.BatchNorm1d(3)).to(np.float64)
-    recorder = Recorder()
-    run = bh.fit(model, points(), test=points(), loss=losses.cross_entropy, rng=rng, callbacks=[recorder],
-                 optimizer=Adam(model.parameters()))
-    assert {array.dtype for array in recorder.batches} == {np.dtype(np.float64)} == {run.test.outputs.dtype}
-    assert all(p.dtype == np.float64 for p in model.parameters())
-
-
-def test_arrays_that_lie_on_the_disk_are_read_a_batch_at_a_time(digits, rng, tmp_path):
-    images = np.memmap(tmp_path / "images", np.uint8, "w+", shape=(300, 1, 28, 28))
-    images[:] = digits.train.inputs[:300]
-    models = [classifier(np.random.default_rng(1)) for _ in range(2)]
-    for model, inputs in zip(models, (images, digits.train.inputs[:300]), strict=True):
-        bh.fit(model, (inputs, digits.train.targets[:300]), loss=losses.cross_entropy, rng=np.random.default_rng(2),
-               optimizer=SGD(model.parameters(), lr=0.1), normalize=Normalize())
-    assert fingerprint(models[0]) == fingerprint(models[1])
-
-
-def test_a_set_larger_than_memory_is_never_read_whole(rng, tmp_path):
-    big = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.uint8, (1 << 14, 1, 64, 64))  # 64 MB
-    model = nn.Sequential(nn.Flatten(), nn.Linear(4096, 2, rng))
-    tracemalloc.start()
-    run = bh.fit(model, (big, np.arange(len(big)) % 2), loss=losses.cross_entropy, rng=rng, batch_size=256,
-                 optimizer=SGD(model.parameters(), lr=0.1), normalize=Normalize())
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 32 << 20 and "validation_loss" in run.history[0]
-
-
-def test_validation_and_test_may_be_pairs_of_arrays(rng):
-    data, model = points(), nn.Linear(4, 3, rng)
-    pair = (data.inputs, data.targets)
-    run = bh.fit(model, data, validation=pair, test=pair, loss=losses.cross_entropy, rng=rng,
-                 optimizer=SGD(model.parameters(), lr=1e-4))
-    assert run.test.accuracy == run.history[0]["validation_accuracy"] == bh.evaluate(model, pair).accuracy
-
-
-def test_a_smaller_last_batch_can_be_left_out(rng):
-    model, recorder = nn.Sequential(nn.Linear(4, 3, rng), nn.BatchNorm1d(3)), Recorder()
-    bh.fit(model, points(61), validation=None, loss=losses.cross_entropy, rng=rng, batch_size=20, drop_last=True,
-           optimizer=SGD(model.parameters(), lr=1e-4), callbacks=[recorder])
-    assert [len(batch) for batch in recorder.batches] == [20, 20, 20]
-
-
-def test_a_batch_that_does_not_count_is_passed_over(rng):
-    data, recorder, model = points(30), Recorder(), nn.Linear(4, 3, rng)
-    weights = np.repeat([1.0, 0.0, 2.0], 10)
-    run = bh.fit(model, Dataset(data.inputs, data.targets, weights=weights), loss=losses.cross_entropy, rng=rng,
-                 validation=Dataset(data.inputs, data.targets, weights=np.zeros(30)), batch_size=10, shuffle=False,
-                 optimizer=SGD(model.parameters(), lr=1e-4), callbacks=[recorder])
-    assert [batch[0, 0] for batch in recorder.batches] == [0, 20]
-    assert run.seen == 20 and run.progress == 1 and math.isnan(run.history[0]["validation_loss"])
-
-
-def test_one_hot_rows_are_classes_too(rng):
-    data, model = points(), nn.Linear(4, 3, rng)
-    rows = losses.one_hot(data.targets, 3)
-    assert bh.evaluate(model, (data.inputs, rows)).accuracy == bh.evaluate(model, data).accuracy
-    assert bh.evaluate(model, (data.inputs, rows / 2)).accuracy is None
-
-
-def test_gradients_that_nobody_steps_by_do_not_add_up(rng):
-    model, recorder = nn.Sequential(nn.Linear(4, 4, rng), nn.Linear(4, 3, rng)), Recorder()
-    bh.fit(model, points(), loss=losses.cross_entropy, optimizer=SGD(model[1].parameters(), lr=1e-12), rng=rng,
-           epochs=3, batch_size=None, validation=None, callbacks=[recorder])
-    first, _, last = (gradients["0.weight"] for gradients in recorder.gradients)
-    np.testing.assert_allclose(first, last, rtol=1e-4)
-    assert all(p.grad is None for p in model.parameters())
-
-
-def test_frozen_layers_stay_as_they_are(rng):
-    model = nn.Sequential(nn.Linear(4, 4, rng).freeze(), nn.Linear(4, 3, rng))
-    before = model.state_dict()
-    bh.fit(model, points(), loss=losses.cross_entropy, optimizer=SGD(model[1].parameters(), lr=0.1), rng=rng)
-    after = model.state_dict()
-    assert [name for name in before if not np.array_equal(before[name], after[name])] == ["1.weight", "1.bias"]
-
-
 # --- using a network --------------------------------------------------------------------------------------------------
 
 
@@ -349,51 +219,3 @@ def test_how_many_are_evaluated_at_once_makes_no_difference(batch_size, rng):
     assert (found.accuracy, found.interval, found.samples) == (all_at_once.accuracy, all_at_once.interval, 60)
     assert found.loss == pytest.approx(all_at_once.loss)
     assert math.isnan(bh.evaluate(model, data).loss)
-
-
-# --- bad input --------------------------------------------------------------------------------------------------------
-
-
-def other_model():
-    return nn.Linear(4, 3, np.random.default_rng(1))
-
-
-@pytest.mark.parametrize(("change", "sentence"), [
-    (lambda m: {"epochs": 0}, "fit needs epochs to be a whole number of at least 1, got 0"),
-    (lambda m: {"epochs": 1.5}, "fit needs epochs to be a whole number of at least 1, got 1.5"),
-    (lambda m: {"epochs": True}, "fit needs epochs to be a whole number of at least 1, got True"),
-    (lambda m: {"batch_size": 0}, "batch_size is a whole number of at least 1"),
-    (lambda m: {"batch_size": 2.5}, "batch_size is a whole number of at least 1"),
-    (lambda m: {"validation": 1.5}, "1.5"),
-    (lambda m: {"validation": 0.0}, "0.0"),
-    (lambda m: {"train": (np.zeros((5, 4)), np.zeros(6, int))}, "5 inputs with 6 targets"),
-    (lambda m: {"train": (np.zeros((0, 4)), np.zeros(0, int)), "validation": None}, "the data set is empty"),
-    (lambda m: {"train": (np.zeros((5, 7)), np.zeros(5, int))}, r"got an input of shape \(4, 7\); it needs \(N, 4\)"),
-    (lambda m: {"train": (np.zeros((5, 4)), np.full(5, 9))}, "sample 0 has class 9, but 3 classes are counted"),
-    (lambda m: {"validation": points()[:0]}, "no samples"),
-    (lambda m: {"optimizer": SGD(other_model().parameters(), lr=0.1)}, "holds no parameter of this model"),
-    (lambda m: {"augment": lambda images, rng: images, "shuffle": False}, "cannot augment without shuffling"),
-    (lambda m: {"loss": losses.mean_squared_error}, "turn them into rows with one_hot"),
-    (lambda m: {"loss": lambda outputs, targets: 1.0}, "returns a Tensor with one number, .*; this one returned 1.0"),
-    (lambda m: {"loss": lambda outputs, targets: outputs}, r"one number, .*; this one returned shape \(32, 3\)"),
-    (lambda m: {"rng": 0}, r"rng is a NumPy generator, for example np.random.default_rng\(0\), not 0"),
-    (lambda m: {"optimizer": "adam"}, r"an optimizer, such as bh.optim.Adam\(model.parameters\(\)\), not 'adam'"),
-    (lambda m: {"callbacks": StopOnNaN()}, r"callbacks is a list, such as \[StopOnNaN\(\)\]"),
-    (lambda m: {"callbacks": [StopOnNaN]}, r"the class StopOnNaN; make one of it: StopOnNaN\(\)"),
-    (lambda m: {"callbacks": [Cosine()]}, r"no Callback; a learning-rate schedule is wrapped: Schedule\(Cosine\("),
-    (lambda m: {"callbacks": [None]}, "callbacks has None, which is no Callback"),
-    (lambda m: {"train": Splits(points(), points())}, "train is a Dataset or a pair of .* give splits.train"),
-    (lambda m: {"validation": "0.1"}, "validation is a Dataset or a pair"),
-    (lambda m: {"test": 0.1}, "test is a Dataset or a pair"),
-    (lambda m: {"train": Dataset(np.zeros((9, 4)), np.zeros(9, int), weights=np.zeros(9))}, "all sample weights"),
-])
-def test_bad_input(change, sentence, rng):
-    model = nn.Linear(4, 3, rng)
-    usual = {"train": points(), "loss": losses.cross_entropy, "optimizer": SGD(model.parameters(), lr=0.1), "rng": rng}
-    with pytest.raises(ValueError, match=sentence):
-        bh.fit(model, **usual | change(model))
-
-
-def test_running_a_network_on_nothing(rng):
-    with pytest.raises(ValueError, match="there are no samples"):
-        bh.predict(nn.Linear(4, 3, rng), np.zeros((0, 4)))

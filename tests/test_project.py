@@ -11,7 +11,7 @@ from markdown import ROOT
 import byhand
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LONGEST, LONGEST_TEST = 400, 600
+LONGEST, LONGEST_TEST = 400, 340
 LEFT_OUT = {".git", ".venv", "venv", "build", "dist", "runs", "__pycache__", ".pytest_cache", ".mypy_cache",
             ".ruff_cache", ".hypothesis"}
 
