@@ -22,6 +22,7 @@ FAILURES = [
     (["train", "--data", "mini", "--set", "learning_rate=1"], 2, "the recipe fast has no setting 'learning_rate'"),
     (["train", "--data", "mini", "--set", "lr=quick"], 2, "lr needs a number, got 'quick'"),
     (["train", "mlp", "--data", "mini", "--set", "dropout=2"], 1, "Dropout needs a probability"),
+    (["train", "convnet", "--data", "mini", "--set", "label_smoothing=1"], 1, "from 0 to below 1, got 1.0"),
     (["train", "--data", "mini", "--set", "lr"], 2, "--set needs KEY=VALUE, got 'lr'"),
     (["train", "--data", "mini", "--set", "=1"], 2, "--set needs KEY=VALUE, got '=1'"),
     (["train", "--data", "mini", "--out", "full"], 1, "the run folder full is not empty"),
