@@ -149,7 +149,7 @@ def test_a_bad_file_is_refused_in_one_sentence_and_nothing_is_set_aside_for_it(n
         tracemalloc.stop()
     message = str(error.value)
     assert message.startswith(f"{path} ") and message.endswith(".") and "\n" not in message and len(message) < 600
-    assert peak < 16_000_000 + 20 * len(content)  # the least of the absurd claims here is 64 MB
+    assert peak < 4_000_000 + 20 * len(content)
 
 
 def test_a_file_that_is_not_there(tmp_path):

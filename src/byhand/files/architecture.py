@@ -21,6 +21,7 @@ LAYERS: dict[str, type[nn.Module]] = {
         nn.GlobalAvgPool2d, nn.LayerNorm, nn.LeakyReLU, nn.Linear, nn.LogSoftmax, nn.MaxPool2d, nn.ReLU, nn.SiLU,
         nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh)
 }
+ARGUMENTS = {name: inspect.signature(layer).parameters for name, layer in LAYERS.items()}
 MOST_LAYERS = 2_000
 DEEPEST = 16
 
@@ -84,7 +85,7 @@ def build_part(plan: Any, budget: Budget, depth: int) -> nn.Module:
     layer = LAYERS.get(plan["type"])
     if layer is None:
         raise ValueError(f"it has no layer called '{plan['type'][:40]}'")
-    arguments = inspect.signature(layer).parameters
+    arguments = ARGUMENTS[plan["type"]]
     allowed = arguments.keys() - {"rng", "weight_init", "bias_init", "dtype"}
     if not options.keys() <= allowed:
         raise ValueError(f"{plan['type']} has no option {', '.join(sorted(options.keys() - allowed))[:80]}")
