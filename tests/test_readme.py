@@ -97,9 +97,10 @@ def test_ci_is_a_script_that_can_be_run():
 
 
 def test_options_exist():
-    from byhand.cli import train
+    from byhand.cli import cli
 
-    known = {option for parameter in train.params for option in parameter.opts} | {"--help"}
+    commands = [*cli.commands.values(), *cli.commands["data"].commands.values()]
+    known = {option for command in commands for parameter in command.params for option in parameter.opts} | {"--help"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README.read_text(encoding="utf-8")))
     assert len(named) > 5 and named <= known
 

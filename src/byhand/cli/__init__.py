@@ -1,0 +1,72 @@
+"""The command `byhand`: thin, since everything it does can be done from Python too.
+
+Results go to standard output, progress and notices to standard error; with --json standard output holds exactly one
+JSON object, also for an error. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+
+import click
+
+import byhand
+from byhand.cli.data import data_group
+from byhand.cli.evaluate import evaluate
+from byhand.cli.options import Interrupted
+from byhand.cli.recipes import recipes
+from byhand.cli.train import train
+
+
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(byhand.__version__, prog_name="byhand")
+def cli() -> None:
+    """Neural networks, written by hand, that read what people write by hand.
+
+    Each command has its own help: byhand train --help.
+    """
+
+
+for command in (train, recipes, evaluate, data_group):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; turn every error into one sentence and an exit code."""
+    words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    try:
+        code = cli.main(words, prog_name="byhand", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.UsageError as error:
+        usage = f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help'.\n" if error.ctx else ""
+        finish(words, error.format_message(), error.exit_code, usage)
+    except click.ClickException as error:
+        finish(words, error.format_message(), error.exit_code)
+    except (Interrupted, KeyboardInterrupt, click.Abort) as error:
+        finish(words, str(error) or "interrupted.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        finish(words, in_a_sentence(error), 1)
+
+
+def in_a_sentence(error: Exception) -> str:
+    """What went wrong: the system's errors with their file, ours in their own words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot use {error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, ValueError | OSError):
+        return str(error)
+    return f"something went wrong that should not have ({type(error).__name__}: {error}); --debug shows where."
+
+
+def finish(words: list[str], message: str, code: int, usage: str = "") -> None:
+    """Say what went wrong, to a person or to a program, and leave."""
+    message = " ".join(message.split())
+    if "--json" in words:
+        click.echo(json.dumps({"version": 1, "error": message, "exit_code": code}))
+    click.echo(f"{usage}byhand: {message}", err=True)
+    sys.exit(code)

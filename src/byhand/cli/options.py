@@ -1,0 +1,58 @@
+"""What the commands share: the options that all of them have, and the ways in which they speak."""
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import click
+from rich.console import Console
+
+import byhand
+
+Command = Callable[..., Any]
+
+
+def common(command: Command) -> Command:
+    """The options that every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(command)
+    command = click.option("--quiet", "-q", is_flag=True, help="No progress and no notices.")(command)
+    return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
+
+
+def set_threads(context: click.Context, option: click.Parameter, number: int | None) -> int | None:
+    """--threads n, at once."""
+    if number is not None:
+        byhand.set_num_threads(number)
+    return number
+
+
+threads = click.option("--threads", type=click.IntRange(1), metavar="N", callback=set_threads, is_eager=True,
+                       help="Cores to use (default: all).")
+data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH",
+                    help="mnist, fashion-mnist, mini, or a folder with IDX files.")
+
+
+def listener(quiet: bool) -> Console:
+    """Where notices go: standard error, or nowhere."""
+    return Console(stderr=True, quiet=quiet)
+
+
+def notice(console: Console) -> Callable[[str], None]:
+    """Print a sentence as it is, without reading markup into it."""
+    return lambda sentence: console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def answer(as_json: bool, content: dict[str, Any], text: str) -> None:
+    """The result, once, on standard output."""
+    click.echo(json.dumps(content, indent=2) if as_json else text)
+
+
+def text_width() -> int:
+    """The columns of the terminal (or of the variable COLUMNS; 80 where there is neither), but no more than one likes
+    to read."""
+    return min(shutil.get_terminal_size().columns, 100)
+
+
+class Interrupted(Exception):
+    """Ctrl-C, with what is left of the work."""
