@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byhand import Tensor
-from byhand.metrics import accuracy, calibration_error, confusion_matrix, per_class, predictions, wilson_interval
+from byhand.metrics import (
+    accuracy, calibration_bins, calibration_error, confusion_matrix, per_class, predictions, probabilities,
+    wilson_interval, worst_mistakes
+)
 
 LOGITS = np.array([[1.0, 2, 0], [3, 0, 0], [0, 0, 5], [2, 2, 1]])
 
@@ -86,8 +89,35 @@ def test_calibration_by_hand():
 def test_calibration_of_one_probability():
     p = np.array([0.1, 0.8, 0.6])
     both = np.stack([1 - p, p], axis=1)
-    for probabilities in (p, p[:, None], both):
-        assert calibration_error(probabilities, [0, 1, 0]) == pytest.approx((0.1 + 0.2 + 0.6) / 3)
+    for form in (p, p[:, None], both):
+        assert calibration_error(form, [0, 1, 0]) == pytest.approx((0.1 + 0.2 + 0.6) / 3)
+
+
+def test_probabilities():
+    p = probabilities(LOGITS)
+    np.testing.assert_allclose(p, np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True))
+    assert p.dtype == np.float64 and (p.argmax(axis=1) == predictions(LOGITS)).all()
+    one = np.array([-800, -1.0, 0.0, 2.0], np.float32)
+    for outputs in (one, one[:, None], Tensor(one)):
+        np.testing.assert_allclose(probabilities(outputs)[:, 1], [0, 1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-2))])
+        assert (probabilities(outputs).argmax(axis=1) == predictions(outputs)).all()
+
+
+def test_calibration_bins_by_hand():
+    sure = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    found = calibration_bins(sure, [0, 1, 0, 1], bins=5)
+    np.testing.assert_allclose(found.edges, [0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert found.counts.tolist() == [0, 0, 1, 1, 2]
+    np.testing.assert_allclose(found.confidence, [0, 0, 0.6, 0.7, 0.9])
+    np.testing.assert_allclose(found.accuracy, [0, 0, 1, 1, 0.5])
+    assert found.error == calibration_error(sure, [0, 1, 0, 1], bins=5) == pytest.approx((0.4 + 0.3 + 2 * 0.4) / 4)
+
+
+def test_the_worst_mistakes_come_first():
+    p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.05, 0.95], [0.2, 0.8]])
+    assert worst_mistakes(p, [0, 0, 0, 1, 0]).tolist() == [1, 4, 2]
+    assert worst_mistakes(p[:, 1], [0, 0, 0, 1, 0], count=2).tolist() == [1, 4]
+    assert worst_mistakes(p, [0, 1, 1, 1, 1]).tolist() == []
 
 
 @pytest.mark.parametrize("call, says", [
@@ -103,8 +133,13 @@ def test_calibration_of_one_probability():
     (lambda: per_class([[1, 2]]), "square matrix of counts"),
     (lambda: per_class([[0.5, 0.5], [0, 1.0]]), "square matrix of counts"),
     (lambda: per_class([[1, -1], [0, 1]]), "square matrix of counts"),
-    (lambda: calibration_error(LOGITS, [0, 1, 2, 0]), "softmax of logits first"),
-    (lambda: calibration_error([1.5, 0.5], [0, 1]), "softmax of logits first"),
+    (lambda: calibration_error(LOGITS, [0, 1, 2, 0]), "metrics.probabilities makes them of logits"),
+    (lambda: calibration_error([1.5, 0.5], [0, 1]), "metrics.probabilities makes them of logits"),
+    (lambda: worst_mistakes(LOGITS, [0, 1, 2, 0]), "metrics.probabilities makes them of logits"),
+    (lambda: worst_mistakes([0.5], [2]), "sample 0 has class 2"),
+    (lambda: probabilities([[1.0, np.nan]]), "not finite numbers"),
+    (lambda: probabilities([[1.0, np.inf]]), "not finite numbers"),
+    (lambda: probabilities(np.zeros((0, 3))), r"got \(0, 3\)"),
     (lambda: calibration_error([], []), r"got \(0,\)"),
     (lambda: calibration_error([0.5], [0], bins=0), "bins must be a whole number"),
     (lambda: calibration_error([0.5], [2]), "sample 0 has class 2"),

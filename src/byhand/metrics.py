@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from byhand import ops
 from byhand.losses import class_indices
 
 Array = np.ndarray[Any, Any]
@@ -91,28 +92,79 @@ def per_class(confusion: Any) -> PerClass:
     return PerClass(precision, recall, 2 * right / np.maximum(support + claimed, 1), support)
 
 
-def calibration_error(probabilities: Any, targets: Any, bins: int = 15) -> float:
-    """The expected calibration error, 0 to 1: how far confidence and accuracy lie apart (Guo et al. 2017, equation 5).
+def probabilities(outputs: Any) -> Array:
+    """What a network's outputs say, as probabilities: (N, K) float64, rows that sum to 1.
 
-    The samples are sorted into `bins` bins of equal width by the probability of the predicted class; the error is
-    Σ (size of bin / N) · |accuracy in bin - mean confidence in bin|.
+    outputs: as in `predictions`. Of K >= 2 scores the softmax; of one logit its sigmoid, as the two columns (1 - p, p).
+    Raises ValueError for outputs that are not finite.
+    """
+    scores = np.asarray(outputs, dtype=np.float64)
+    predictions(scores)  # refuses other shapes
+    if not np.isfinite(scores).all():
+        raise ValueError("outputs that are not finite numbers say nothing about probabilities.")
+    if scores.ndim == 1 or scores.shape[1] == 1:
+        logit = scores.reshape(-1)
+        scores = np.stack([np.zeros_like(logit), logit], axis=1)  # the softmax of these is the sigmoid
+    return ops.softmax(scores)
+
+
+def worst_mistakes(probabilities: Any, targets: Any, count: int = 25) -> Array:
+    """The rows that are wrong, the most confident first: up to `count` integers. Of equal ones, the earlier first.
 
     probabilities: (N, K) rows that sum to 1, or (N,) or (N, 1), the probability of class 1. targets: (N,) classes.
     """
+    p, expected = checked(probabilities, targets)
+    wrong = np.flatnonzero(p.argmax(axis=1) != expected)
+    return wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:count]
+
+
+class CalibrationBins(NamedTuple):
+    """Samples sorted by the probability of the predicted class into bins of equal width, each with its upper edge.
+
+    `confidence` and `accuracy` are 0 in a bin without samples.
+    """
+
+    edges: Array  # (bins + 1,), from 0 to 1
+    counts: Array  # (bins,), how many samples
+    confidence: Array  # (bins,), their mean probability of the predicted class
+    accuracy: Array  # (bins,), the part of them that is right
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: Σ count / N · |accuracy - confidence|."""
+        return float((self.counts * np.abs(self.accuracy - self.confidence)).sum() / self.counts.sum())
+
+
+def calibration_bins(probabilities: Any, targets: Any, bins: int = 15) -> CalibrationBins:
+    """What a reliability diagram shows: in each bin of confidence, how often the network is right (Guo et al. 2017).
+
+    probabilities: (N, K) rows that sum to 1, or (N,) or (N, 1), the probability of class 1. targets: (N,) classes.
+    """
+    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+        raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}.")
+    p, expected = checked(probabilities, targets)
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == expected
+    which = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)  # a bin holds its upper edge
+    counts = np.bincount(which, minlength=bins)
+    sure, hits = (np.bincount(which, weights=w, minlength=bins) / np.maximum(counts, 1) for w in (confidence, right))
+    return CalibrationBins(np.linspace(0, 1, bins + 1), counts, sure, hits)
+
+
+def calibration_error(probabilities: Any, targets: Any, bins: int = 15) -> float:
+    """The expected calibration error, 0 to 1: how far confidence and accuracy lie apart (Guo et al. 2017, equation 5).
+    Arguments as in `calibration_bins`."""
+    return calibration_bins(probabilities, targets, bins).error
+
+
+def checked(probabilities: Any, targets: Any) -> tuple[Array, Array]:
+    """Probabilities (N, K), also where only that of class 1 was given, and the classes that belong to them."""
     p = np.asarray(probabilities, dtype=np.float64)
     if p.size and (p.ndim == 1 or p.shape[1:] == (1,)):
         p = np.stack([1 - p.reshape(-1), p.reshape(-1)], axis=1)
     if p.ndim != 2 or p.size == 0:
-        raise ValueError(f"calibration_error needs probabilities of shape (N, classes) or (N,), got "
-                         f"{np.shape(probabilities)}.")
+        raise ValueError(f"this needs probabilities of shape (N, classes) or (N,), got {np.shape(probabilities)}.")
     if not (p.min() >= 0 and np.allclose(p.sum(axis=1), 1, atol=1e-3)):
-        raise ValueError("calibration_error needs probabilities: from 0 to 1, and each row with the sum 1; take the "
-                         "softmax of logits first.")
-    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"bins must be a whole number of at least 1, got {bins!r}.")
-    expected = class_indices(np.asarray(targets), p.shape[1], len(p))
-    confidence = p.max(axis=1)
-    right = p.argmax(axis=1) == expected
-    which = np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)  # a bin holds its upper edge
-    gaps = np.bincount(which, weights=right - confidence, minlength=bins)  # in each bin, size · (accuracy - confidence)
-    return float(np.abs(gaps).sum() / len(p))
+        raise ValueError("this needs probabilities: from 0 to 1, and each row with the sum 1; metrics.probabilities "
+                         "makes them of logits.")
+    return p, class_indices(np.asarray(targets), p.shape[1], len(p))
