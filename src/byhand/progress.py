@@ -33,6 +33,12 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
         tell(console, f"{recipe.name}: {(type(recipe).__doc__ or '').strip()}")
         tell(console, f"{parts.train.name}: {len(parts.train):,} training, {held_out:,} validation and "
                       f"{len(parts.test):,} test images")
+        from byhand.recipes.recipe import DIGIT
+
+        shape, classes = parts.train.inputs.shape[1:], len(parts.train.classes)
+        if (shape, classes) not in ((DIGIT, 10), (DIGIT, 2)):
+            tell(console, f"Its first and last layers are made for this data: {' x '.join(map(str, shape))} numbers a "
+                          f"sample, {classes} classes.")
         tell(console, f"\n{model.summary(parts.train.inputs.shape[1:])}\n")
         tell(console, f"{counted(recipe.epochs, 'epoch')}, "
                       f"{at_once.get(recipe.batch_size, f'batches of {recipe.batch_size}')}, "

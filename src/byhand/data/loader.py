@@ -63,13 +63,15 @@ class Normalize:
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Normalize":
-        """The Normalize that gives this data set mean 0 and standard deviation 1; by channel where there are several.
+        """The Normalize that gives this data set mean 0 and standard deviation 1; by channel of pictures `(N, C, H, W)`
+        and by feature of tables `(N, F)`, where those that never vary become 0.
 
         Raises ValueError for an empty data set, or one where nothing varies.
         """
         mean, std = moments(dataset.inputs)
-        if not np.all(std > 0):
-            raise ValueError("a data set (or a channel of it) in which every value is the same cannot be normalized")
+        if not np.any(std > 0):
+            raise ValueError("a data set in which every value is the same cannot be normalized")
+        std[std == 0] = 1
         scale = cls.scale
         if len(mean) == 1:
             return cls(float(mean[0]) * scale, float(std[0]) * scale)
@@ -89,14 +91,15 @@ class Normalize:
 
 
 def moments(inputs: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of all values, or of each channel of `(N, C, H, W)`: two float64 arrays `(C,)`.
+    """Mean and standard deviation of all values, or of each channel of `(N, C, H, W)` or feature of `(N, C)`: two
+    float64 arrays `(C,)`.
 
     Measured a part at a time and in two passes, so that neither size nor a large mean costs accuracy.
     Raises ValueError if there are no values.
     """
     if inputs.size == 0:
         raise ValueError("an empty data set has no mean")
-    channels = inputs.shape[1] if inputs.ndim == 4 else 1
+    channels = inputs.shape[1] if inputs.ndim in (2, 4) else 1
     rows = max(1, CHUNK * len(inputs) // inputs.size)
 
     def average(of: Callable[[Array], Array]) -> Array:

@@ -213,6 +213,12 @@ class Module:
 
     # --- a look at it -------------------------------------------------------------------------------------------------
 
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the answer to one sample of this shape, both without the batch. Raises ShapeError if the network
+        cannot read it."""
+        with no_grad(), evaluating():
+            return self(np.zeros((1, *input_shape))).shape[1:]
+
     def summary(self, input_shape: int | tuple[int, ...]) -> str:
         """The network as a table: each layer, the shape of its output and the number of its parameters, with totals.
 

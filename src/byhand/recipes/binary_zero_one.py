@@ -8,6 +8,7 @@ As published, but for the gradient of the last layer, which is taken of sigmoid 
 of probability and truth) instead of one after the other, where it can become 0 / 0.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from byhand import losses, nn
 from byhand.data import Dataset, Normalize, Splits
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import Array, Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Array, Parts, Recipe
 from byhand.tensor import Tensor
 
 
@@ -38,11 +39,11 @@ class BinaryZeroOne(Recipe):
         """All images of 0 and 1; as published, none are held out."""
         return Parts(zeros_and_ones(data.train), None, zeros_and_ones(data.test))
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 2) -> nn.Module:
         """Weights normal / √fan_in, biases 0. The output is the logit of "it is a 1"."""
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 128, rng, weight_init=init.lecun_normal), nn.ReLU(),
+            nn.Linear(math.prod(shape), 128, rng, weight_init=init.lecun_normal), nn.ReLU(),
             nn.Linear(128, 64, rng, weight_init=init.lecun_normal), nn.ReLU(),
             nn.Linear(64, 1, rng, weight_init=init.lecun_normal),
         )

@@ -14,8 +14,9 @@ import numpy as np
 from byhand import losses, nn
 from byhand.callbacks import Callback, Schedule
 from byhand.data import Affine
+from byhand.ops.convolution import Pair
 from byhand.optim import AdamW, Optimizer
-from byhand.recipes.recipe import Array, Recipe
+from byhand.recipes.recipe import DIGIT, Array, Recipe, frame
 from byhand.schedules import Cosine, WarmUp
 from byhand.tensor import Tensor
 
@@ -36,19 +37,19 @@ class ConvNet(Recipe):
     degrees: float = 8.0
     scale: float = 0.1
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """He-normal weights; no biases where batch norm follows, which would take them away again. Pooling comes before
         batch norm and relu, which then have a quarter of the work."""
-        def conv(channels: int, filters: int, size: int, padding: int) -> nn.Conv2d:
+        def conv(channels: int, filters: int, size: int, padding: Pair) -> nn.Conv2d:
             return nn.Conv2d(channels, filters, size, rng, padding=padding, bias=False)
 
-        return nn.Sequential(
-            conv(1, 24, 5, 0), nn.MaxPool2d(2), nn.BatchNorm2d(24), nn.ReLU(),
+        features = nn.Sequential(
+            conv(shape[0], 24, 5, frame(shape, 8)), nn.MaxPool2d(2), nn.BatchNorm2d(24), nn.ReLU(),
             conv(24, 48, 3, 1), nn.BatchNorm2d(48), nn.ReLU(),
             conv(48, 48, 3, 1), nn.MaxPool2d(2), nn.BatchNorm2d(48), nn.ReLU(),
             nn.Flatten(), nn.Dropout(self.dropout),
-            nn.Linear(48 * 6 * 6, 10, rng),
         )
+        return nn.Sequential(*features.layers, nn.Linear(features.output_shape(shape)[0], classes, rng))
 
     def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
         """Cross-entropy with softened labels."""

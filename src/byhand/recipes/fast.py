@@ -13,7 +13,7 @@ from byhand import nn
 from byhand.callbacks import Callback, Schedule
 from byhand.nn import init
 from byhand.optim import Adam, Optimizer
-from byhand.recipes.recipe import Recipe
+from byhand.recipes.recipe import DIGIT, Recipe, frame
 from byhand.schedules import OneCycle
 
 
@@ -29,15 +29,18 @@ class Fast(Recipe):
     beta1: float = 0.7
     beta2: float = 0.9
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """Glorot-uniform weights: smaller than He's, they start more calmly (chosen on validation data)."""
         start = init.glorot_uniform
-        return nn.Sequential(
-            nn.Conv2d(1, 24, 5, rng, weight_init=start), nn.MaxPool2d(2), nn.ReLU(),
+        features = nn.Sequential(
+            nn.Conv2d(shape[0], 24, 5, rng, padding=frame(shape, 12), weight_init=start), nn.MaxPool2d(2), nn.ReLU(),
             nn.Conv2d(24, 32, 3, rng, weight_init=start), nn.MaxPool2d(2), nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(800, 256, rng, weight_init=start), nn.ReLU(),
-            nn.Linear(256, 10, rng, weight_init=start),
+        )
+        return nn.Sequential(
+            *features.layers,
+            nn.Linear(features.output_shape(shape)[0], 256, rng, weight_init=start), nn.ReLU(),
+            nn.Linear(256, classes, rng, weight_init=start),
         )
 
     def optimizer(self, model: nn.Module) -> Optimizer:

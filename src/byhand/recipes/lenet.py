@@ -10,7 +10,7 @@ import numpy as np
 
 from byhand import nn
 from byhand.callbacks import Callback, Schedule
-from byhand.recipes.recipe import Recipe
+from byhand.recipes.recipe import DIGIT, Recipe, frame
 from byhand.schedules import OneCycle
 
 
@@ -24,15 +24,18 @@ class LeNet(Recipe):
     batch_size: int | None = 128
     lr: float = 0.005
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """He-normal weights. The first padding makes the picture 32 × 32, as in the paper."""
-        return nn.Sequential(
-            nn.Conv2d(1, 6, 5, rng, padding=2), nn.MaxPool2d(2), nn.ReLU(),
+        features = nn.Sequential(
+            nn.Conv2d(shape[0], 6, 5, rng, padding=frame(shape, 16, usual=2)), nn.MaxPool2d(2), nn.ReLU(),
             nn.Conv2d(6, 16, 5, rng), nn.MaxPool2d(2), nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(400, 120, rng), nn.ReLU(),
+        )
+        return nn.Sequential(
+            *features.layers,
+            nn.Linear(features.output_shape(shape)[0], 120, rng), nn.ReLU(),
             nn.Linear(120, 84, rng), nn.ReLU(),
-            nn.Linear(84, 10, rng),
+            nn.Linear(84, classes, rng),
         )
 
     def callbacks(self) -> list[Callback]:

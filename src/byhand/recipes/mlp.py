@@ -4,13 +4,14 @@ What the small tutorials recommend as the next step: two wider hidden layers, mi
 validation set says that what is being learned now is only the training set.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from byhand import nn
 from byhand.callbacks import Callback, EarlyStopping, Schedule
-from byhand.recipes.recipe import Recipe
+from byhand.recipes.recipe import DIGIT, Recipe
 from byhand.schedules import OneCycle
 
 
@@ -26,13 +27,13 @@ class Mlp(Recipe):
     dropout: float = 0.2
     patience: int = 5
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """He-normal weights."""
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 256, rng), nn.ReLU(), nn.Dropout(self.dropout),
+            nn.Linear(math.prod(shape), 256, rng), nn.ReLU(), nn.Dropout(self.dropout),
             nn.Linear(256, 128, rng), nn.ReLU(), nn.Dropout(self.dropout),
-            nn.Linear(128, 10, rng),
+            nn.Linear(128, classes, rng),
         )
 
     def callbacks(self) -> list[Callback]:

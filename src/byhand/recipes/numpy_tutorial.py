@@ -8,6 +8,7 @@ loss is the sum of squared errors, and its step leaves out the 2 that comes with
 half the sum; so half the sum is the loss here. The order of the images is as they come.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from byhand.callbacks import Callback, Run
 from byhand.data import Normalize, Splits
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import Array, Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Array, Parts, Recipe
 from byhand.tensor import Tensor
 from byhand.train import fit
 
@@ -43,18 +44,18 @@ class NumpyTutorial(Recipe):
         end = min(1_000, len(data.train) * 4 // 5)
         return Parts(data.train[:end], data.train[end:end + 1_000], data.test[:1_000])
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """Weights between -0.1 and 0.1."""
         start = init.uniform(-0.1, 0.1)
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 100, rng, bias=False, weight_init=start), nn.ReLU(), nn.Dropout(0.5),
-            nn.Linear(100, 10, rng, bias=False, weight_init=start),
+            nn.Linear(math.prod(shape), 100, rng, bias=False, weight_init=start), nn.ReLU(), nn.Dropout(0.5),
+            nn.Linear(100, classes, rng, bias=False, weight_init=start),
         )
 
     def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
         """Half the summed squared error from the one-hot target."""
-        return losses.squared_error(outputs, losses.one_hot(targets, 10), **options) * 0.5
+        return losses.squared_error(outputs, losses.one_hot(targets, outputs.shape[1]), **options) * 0.5
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         """Plain stochastic gradient descent."""
@@ -63,5 +64,5 @@ class NumpyTutorial(Recipe):
     def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
         """In the order of the file."""
         return fit(model, parts.train, loss=self.loss, optimizer=self.optimizer(model), rng=rng, epochs=self.epochs,
-                   batch_size=self.batch_size, shuffle=False, validation=parts.validation, normalize=self.normalize,
-                   callbacks=callbacks)
+                   batch_size=self.batch_size, shuffle=False, validation=parts.validation,
+                   normalize=self.normalization(parts.train), callbacks=callbacks)

@@ -16,7 +16,7 @@ import numpy as np
 
 from byhand import losses, nn
 from byhand.callbacks import Callback, Run
-from byhand.data import Dataset, Normalize, Splits, split
+from byhand.data import KNOWN, Dataset, Normalize, Splits, split
 from byhand.optim import Adam, Optimizer
 from byhand.tensor import Tensor
 from byhand.train import fit
@@ -26,6 +26,8 @@ MNIST = Normalize(mean=0.1307, std=0.3081)
 """Brings MNIST's pixels to mean 0 and standard deviation 1."""
 LARGEST = 1_000_000_000
 """No setting is above it."""
+DIGIT = (1, 28, 28)
+"""The shape of the pictures that the recipes were written for: one channel, 28 rows, 28 columns."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Recipe:
     as_written: ClassVar[str] = ""
     """What the source's own program measured."""
     normalize: ClassVar[Normalize] = MNIST
+    """What the recipe does to the pixels of the published sets."""
 
     epochs: int = 1
     batch_size: int | None = 128
@@ -57,9 +60,16 @@ class Recipe:
         train, validation = split(data.train, 1 / 12, rng)
         return Parts(train, validation, data.test)
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
-        """The network with its first weights."""
-        raise TypeError(f"{type(self).__name__} needs a method network(self, rng).")
+    def normalization(self, train: Dataset) -> Normalize:
+        """The recipe's own for the published sets, and for all pixels where it only brings them into a range. Else mean
+        and spread are measured on `train`."""
+        only_a_range = self.normalize != MNIST and train.inputs.dtype == np.uint8
+        return self.normalize if is_published(train) or only_a_range else Normalize.fit(train)
+
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
+        """The network with its first weights, for samples of this shape in so many classes. Only the layers that touch
+        the data depend on them. Raises ValueError if it cannot read such samples."""
+        raise TypeError(f"{type(self).__name__} needs a method network(self, rng, shape, classes).")
 
     def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
         """How wrong the outputs are: cross-entropy."""
@@ -80,7 +90,7 @@ class Recipe:
     def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
         """Let the network learn."""
         return fit(model, parts.train, loss=self.loss, optimizer=self.optimizer(model), rng=rng, epochs=self.epochs,
-                   batch_size=self.batch_size, validation=parts.validation, normalize=self.normalize,
+                   batch_size=self.batch_size, validation=parts.validation, normalize=self.normalization(parts.train),
                    augment=self.augment(), callbacks=[*self.callbacks(), *callbacks])
 
     def settings(self) -> dict[str, Any]:
@@ -99,6 +109,18 @@ class Recipe:
                                  f"{did_you_mean(name, names)}")
             changes[name] = parsed(name, value, getattr(self, name))
         return dataclasses.replace(self, **changes)
+
+
+def is_published(data: Dataset | Splits) -> bool:
+    """Whether this is one of the data sets that have a name."""
+    return data.name in {known.name for known in KNOWN}
+
+
+def frame(shape: tuple[int, ...], least: int, usual: int = 0) -> tuple[int, int]:
+    """The padding (rows, columns) that makes pictures of this shape at least `least` × `least`: the `usual` one if they
+    are large enough, or are no pictures."""
+    rows, columns = ((least - size + 1) // 2 for size in (shape[-2:] if len(shape) == 3 else (least, least)))
+    return max(rows, usual), max(columns, usual)
 
 
 def parsed(name: str, value: Any, like: Any) -> Any:

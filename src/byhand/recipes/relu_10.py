@@ -7,6 +7,7 @@ The published program adds the bias gradient up over all classes instead of keep
 rest is as published. (What it calls its development set, 1,000 of the 42,000 images, is the validation set here.)
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from byhand import nn
 from byhand.data import Normalize, Splits
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ class Relu10(Recipe):
         held_out = min(1_000, len(order) // 5)
         return Parts(data.train[order[held_out:]], data.train[order[:held_out]], data.test)
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """Weights and biases between -0.5 and 0.5."""
         start = init.uniform(-0.5, 0.5)
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 10, rng, weight_init=start, bias_init=start), nn.ReLU(),
-            nn.Linear(10, 10, rng, weight_init=start, bias_init=start),
+            nn.Linear(math.prod(shape), 10, rng, weight_init=start, bias_init=start), nn.ReLU(),
+            nn.Linear(10, classes, rng, weight_init=start, bias_init=start),
         )
 
     def optimizer(self, model: nn.Module) -> Optimizer:

@@ -11,6 +11,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ import byhand
 from byhand import kernels
 from byhand.atomic import write_atomically
 from byhand.callbacks import Callback, Checkpoint, Epoch, Run, StopOnNaN
-from byhand.data import Splits
+from byhand.data import Dataset, Splits
+from byhand.data.dataset import has_classes
 from byhand.inference import Evaluation, evaluate
 from byhand.files import save
 from byhand.nn import Module
-from byhand.recipes.recipe import Parts, Recipe
+from byhand.nn.module import ShapeError
+from byhand.recipes.recipe import Parts, Recipe, is_published
 
 Result = dict[str, Any]
 Notice = Callable[[Recipe, Module, Parts], None]
@@ -77,14 +80,14 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     recipe, TrainingFailed if the loss stopped being a number.
     """
     started = time.perf_counter()
-    check_fits(recipe, data)
     rng = np.random.default_rng(seed)
-    parts = recipe.parts(data, rng)
-    model = recipe.network(rng)
+    parts = prepared(recipe, data, rng)
+    normalize = recipe.normalization(parts.train)
+    model = fitting_network(recipe, parts.train, rng)
     if begin is not None:
         begin(recipe, model, parts)
     path = folder / "model.safetensors"
-    about: dict[str, Any] = {"input_shape": parts.train.inputs.shape[1:], "normalize": recipe.normalize,
+    about: dict[str, Any] = {"input_shape": parts.train.inputs.shape[1:], "normalize": normalize,
                              "classes": parts.train.classes, "recipe": recipe.name}
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
     write_json(folder / "config.json", configuration(recipe, data, seed))
@@ -97,7 +100,7 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
         raise
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
-    measured = {name: None if part is None else evaluate(model, part, normalize=recipe.normalize)
+    measured = {name: None if part is None else evaluate(model, part, normalize=normalize)
                 for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test))}
     result = figures(recipe, data, parts, model, run, measured) | {
         "seed": seed, "total_seconds": round(time.perf_counter() - started, 3), "run": str(folder), "model": str(path)}
@@ -106,12 +109,32 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     return result
 
 
-def check_fits(recipe: Recipe, data: Splits) -> None:
-    """The recipes are written for pictures of 28 × 28 in ten classes."""
-    shape, classes = data.train.inputs.shape[1:], len(data.classes)
-    if shape != (1, 28, 28) or classes != 10:
-        raise ValueError(f"the recipe {recipe.name} reads grey pictures of 28 x 28 in 10 classes; {data.name} has "
-                         f"samples of shape {shape} in {classes} classes.")
+def prepared(recipe: Recipe, data: Splits, rng: np.random.Generator) -> Parts:
+    """The recipe's parts of the data. A set that is not one of the published ones may come class by class, and is
+    shuffled first. Raises ValueError for what no recipe can learn from."""
+    train = data.train
+    if not has_classes(train) or len(np.unique(train.targets)) < 2:
+        raise ValueError(f"the training samples of {data.name} are not of two classes or more, and the recipes learn "
+                         "to tell classes apart.")
+    if train.inputs.dtype.kind == "f" and not np.isfinite(train.inputs).all():
+        first = int(np.argmin(np.isfinite(train.inputs).reshape(len(train), -1).all(axis=1)))
+        raise ValueError(f"{data.name} has values that are not finite numbers, first in training sample {first + 1}; "
+                         "remove or replace them.")
+    if not is_published(data):
+        data = replace(data, train=train[rng.permutation(len(train))])
+    return recipe.parts(data, rng)
+
+
+def fitting_network(recipe: Recipe, train: Dataset, rng: np.random.Generator) -> Module:
+    """The recipe's network, with an input and an output that fit these samples. Raises ValueError if none does."""
+    shape = train.inputs.shape[1:]
+    try:
+        model = recipe.network(rng, shape, len(train.classes))
+        model.output_shape(shape)
+    except (ShapeError, IndexError):
+        raise ValueError(f"the recipe {recipe.name} reads pictures, and a sample of {train.name} has the shape "
+                         f"{shape}; the recipe mlp reads samples of any shape.") from None
+    return model
 
 
 def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:

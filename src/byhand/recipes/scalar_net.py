@@ -10,6 +10,7 @@ no output starts dead, and of the weights seen on the way those are kept that re
 `byhand.scalar.training`. The trained numbers end in an ordinary network of arrays, which gives the same answers.
 """
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from byhand import nn, scalar
 from byhand.callbacks import Callback, Run, listening
 from byhand.data import Dataset, Normalize, Splits, split
 from byhand.optim import SGD
-from byhand.recipes.recipe import Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
 MIDDLE_RATE = (scalar.training.LOWEST_RATE + scalar.training.HIGHEST_RATE) / 2
 
@@ -55,20 +56,24 @@ class ScalarNet(Recipe):
         rest, validation = split(data.train, min(500, len(data.train) // 10), rng)
         return Parts(rest[rng.permutation(len(rest))[:self.images]], validation, data.test)
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """The same network on arrays: it holds the numbers before and after."""
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10, rng), nn.ReLU(), nn.Linear(10, 10, rng), nn.ReLU())
+        pixels = math.prod(shape)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(pixels, classes, rng), nn.ReLU(),
+                              nn.Linear(classes, classes, rng), nn.ReLU())
         model.to(np.float64)
-        fill(model, scalar.digits_net(random.Random(int(rng.integers(2**63)))))
+        fill(model, scalar.digits_net(random.Random(int(rng.integers(2**63))), pixels, classes))
         return model
 
     def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
         """One image at a time, on single numbers. A run that a callback ends keeps the weights that it has."""
         dice = random.Random(int(rng.integers(2**63)))
         net = scalar_of(model)
-        samples = scalar_samples(parts.train)
-        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples), inputs=np.zeros((1, 784)))
-        watched = scalar_samples(parts.validation) if parts.validation is not None else []
+        normalize = self.normalization(parts.train)
+        samples = scalar_samples(parts.train, normalize)
+        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples),
+                  inputs=np.zeros((1, net.sizes[0])))
+        watched = scalar_samples(parts.validation, normalize) if parts.validation is not None else []
 
         def on_image(count: int, loss: float, right: bool) -> None:
             run.loss, run.seen = loss, count
@@ -100,9 +105,9 @@ class ScalarNet(Recipe):
         return run
 
 
-def scalar_samples(dataset: Dataset) -> list[tuple[list[float], int]]:
-    """Each image as a list of pixels from 0 to 1, with its class."""
-    pixels = np.asarray(dataset.inputs).reshape(len(dataset), -1) / 255
+def scalar_samples(dataset: Dataset, normalize: Normalize) -> list[tuple[list[float], int]]:
+    """Each image as a list of normalized pixels (of MNIST: from 0 to 1), with its class."""
+    pixels = normalize(np.asarray(dataset.inputs), np.float64).reshape(len(dataset), -1)
     return list(zip(pixels.tolist(), dataset.targets.tolist(), strict=True))
 
 

@@ -8,6 +8,7 @@ The published program has a mistake in its bias gradient; here the gradients are
 The 1,000 images after the 10,000 serve as validation set, which changes nothing.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from byhand import nn
 from byhand.data import Normalize, Splits
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ class Sigmoid7236(Recipe):
         end = min(10_000, len(data.train) * 4 // 5)
         return Parts(data.train[:end], data.train[end:end + 1_000], data.test)
 
-    def network(self, rng: np.random.Generator) -> nn.Module:
+    def network(self, rng: np.random.Generator, shape: tuple[int, ...] = DIGIT, classes: int = 10) -> nn.Module:
         """Weights and biases between -0.5 and 0.5."""
         start = init.uniform(-0.5, 0.5)
         return nn.Sequential(
             nn.Flatten(),
-            nn.Linear(784, 72, rng, weight_init=start, bias_init=start), nn.Sigmoid(),
+            nn.Linear(math.prod(shape), 72, rng, weight_init=start, bias_init=start), nn.Sigmoid(),
             nn.Linear(72, 36, rng, weight_init=start, bias_init=start), nn.Sigmoid(),
-            nn.Linear(36, 10, rng, weight_init=start, bias_init=start),
+            nn.Linear(36, classes, rng, weight_init=start, bias_init=start),
         )
 
     def optimizer(self, model: nn.Module) -> Optimizer:
