@@ -35,14 +35,25 @@ class Evaluation:
 def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None, batch_size: int = 250) -> Array:
     """The outputs of `model` for `inputs` (N, ...), a batch at a time, without recording anything.
 
-    Raises ValueError if there are no inputs, or they do not fit the network.
+    Raises ValueError if there are no inputs, they do not fit the network, or one of them is NaN or infinite.
     """
     if len(inputs) == 0:
         raise ValueError("there are no samples to run the network on.")
     samples = Dataset(inputs, np.zeros(len(inputs), np.int64))
     loader = Loader(samples, batch_size, normalize=normalize, dtype=precision(model))
-    with no_grad(), evaluating():
-        return np.concatenate([model(batch).data for batch, _, _ in loader])
+    with no_grad(), evaluating(), np.errstate(all="ignore"):
+        return np.concatenate([model(finite(batch, i * loader.batch_size)).data
+                               for i, (batch, _, _) in enumerate(loader)])
+
+
+def finite(batch: Array, first: int) -> Array:
+    """The batch as it is. Raises ValueError, with the number of the sample, if not all of it are finite numbers."""
+    fine = np.isfinite(batch)
+    if not fine.all():
+        sample = first + int(np.argmin(fine.reshape(len(batch), -1).all(axis=1)))
+        raise ValueError(f"the inputs of sample {sample} (counted from 0) are not all finite numbers; remove it, or "
+                         "replace what is NaN or infinite.")
+    return batch
 
 
 def evaluate(model: Module, dataset: Dataset | tuple[Array, Array], *, normalize: Normalize | None = None,

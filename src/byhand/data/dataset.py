@@ -24,7 +24,7 @@ class Dataset:
     `targets`: N rows; 1-D integers are classes and index `classes`, anything else is taken as it is (one-hot rows,
     real numbers). `weights`: `(N,)`, how much each sample counts, or None for all the same.
 
-    Raises ValueError where the lengths differ, a weight is negative or not finite, or a class has no name.
+    Raises ValueError where the lengths differ, a weight is negative or not finite, or a class has no name of its own.
     """
 
     inputs: Array
@@ -44,6 +44,8 @@ class Dataset:
                 raise ValueError(f"a Dataset has one row of {field} for each input, and got {len(self)} inputs "
                                  f"with {len(array)} {field}")
         object.__setattr__(self, "classes", tuple(self.classes))
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("the classes of a Dataset have a name each, and two of these have the same")
         weights = self.weights
         if weights is not None and (weights.ndim != 1 or not np.all(np.isfinite(weights) & (weights >= 0))):
             raise ValueError("the weights of a Dataset are one finite number of at least 0 for each sample")

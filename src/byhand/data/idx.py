@@ -17,6 +17,7 @@ import io
 import math
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,7 @@ Array = NDArray[Any]
 
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_DIMENSIONS = 32  # what every NumPy can hold
+PIECE = 1 << 20  # bytes read at a time
 DEFLATE_LIMIT = 1032  # no gzip stream expands further than this many times (zlib's technical notes)
 
 
@@ -83,15 +85,23 @@ def _parse(stream: BinaryIO | gzip.GzipFile, limit: int, name: str) -> Array:
     dtype = np.dtype(TYPES[code])
     needed = math.prod(shape) * dtype.itemsize
     if needed > limit:
-        raise ValueError(f"{name} is cut short: its header says {_by(shape)}, which is {needed:,} bytes of values, "
-                         "more than the file can hold")
-    data = stream.read(needed + 1)  # one more than promised: enough to notice a file that is too long
+        raise ValueError(f"{name} is cut short: its header says {_by(shape)}, more values than the file can hold")
+    if math.prod(filter(None, shape)) * dtype.itemsize > sys.maxsize:  # none at all, but of an impossible size
+        raise ValueError(f"{name} claims {_by(shape)}, and no array has such a shape")
+    data = _at_most(needed + 1, stream)  # one more than promised: enough to notice a file that is too long
     if len(data) < needed:
         raise ValueError(f"{name} is cut short: {len(data):,} of the {needed:,} bytes of values are there")
     if len(data) > needed:
         raise ValueError(f"{name} is too long: values go on after the {needed:,} bytes that its header says")
-    # The copy into native byte order also makes the array writable.
-    return np.frombuffer(data, dtype, math.prod(shape)).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(data, dtype, math.prod(shape)).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _at_most(count: int, stream: BinaryIO | gzip.GzipFile) -> bytearray:
+    """Up to `count` bytes, piece by piece: memory grows with what is there, not with what a header promises."""
+    data = bytearray()
+    while piece := stream.read(min(PIECE, count - len(data))):
+        data += piece
+    return data
 
 
 def write_idx(path: str | os.PathLike[str], array: Array) -> None:
@@ -128,4 +138,5 @@ def _encode(array: Array) -> tuple[bytes, memoryview]:
 
 
 def _by(shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{n:,}" for n in shape) or "a single number"
+    shown = " x ".join(f"{n:,}" for n in shape[:4]) or "a single number"
+    return shown if len(shape) <= 4 else f"{shown} x ... ({len(shape)} dimensions)"

@@ -6,8 +6,8 @@ that are in order already are handed out as views: nothing is copied that need n
 `numpy.memmap` far larger than memory, because no step ever touches more than the batch.
 """
 
-import math
 import operator
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,7 +39,8 @@ class Normalize:
         for field, value in asdict(self).items():
             by_channel = isinstance(value, tuple) and value and field != "scale"
             for number in value if by_channel else (value,):
-                if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+                finite = isinstance(number, int | float) and abs(number) <= sys.float_info.max  # a whole number may not
+                if isinstance(number, bool) or not finite:
                     raise ValueError(f"the {field} of a Normalize is a finite number, or one a channel, not {value!r}")
                 if field != "mean" and number <= 0:
                     raise ValueError(f"the {field} of a Normalize is above 0, not {value!r}")
@@ -66,9 +67,12 @@ class Normalize:
         """The Normalize that gives this data set mean 0 and standard deviation 1; by channel of pictures `(N, C, H, W)`
         and by feature of tables `(N, F)`, where those that never vary become 0.
 
-        Raises ValueError for an empty data set, or one where nothing varies.
+        Raises ValueError for an empty data set, one where nothing varies, or values that are not finite.
         """
         mean, std = moments(dataset.inputs)
+        if not np.all(np.isfinite(std)):
+            raise ValueError("a data set with values that are NaN or infinite cannot be normalized; remove or replace "
+                             "them")
         if not np.any(std > 0):
             raise ValueError("a data set in which every value is the same cannot be normalized")
         std[std == 0] = 1
@@ -109,8 +113,9 @@ def moments(inputs: Array) -> tuple[Array, Array]:
             total += of(part.reshape(len(part), channels, -1)).sum(axis=(0, 2))
         return total * channels / inputs.size
 
-    mean = average(lambda part: part)
-    return mean, np.sqrt(average(lambda part: np.square(part - mean[:, None])))
+    with np.errstate(invalid="ignore", over="ignore"):  # where a value is not finite, neither is the answer
+        mean = average(lambda part: part)
+        return mean, np.sqrt(average(lambda part: np.square(part - mean[:, None])))
 
 
 class Loader:

@@ -6,6 +6,7 @@ So a saved model needs nothing else, and PyTorch can read the same weights.
 """
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import predict
 from byhand.files.architecture import build, describe
+from byhand.files.plain_json import from_json
 
 Array = np.ndarray[Any, Any]
 VERSION = 1
+LONGEST_REASON = 300  # characters
+LARGEST_INPUT = 4096 * 4096  # numbers in one sample
 
 
 class ModelFileError(ValueError):
@@ -44,8 +48,17 @@ class SavedModel:
     """Measured figures, such as test_accuracy."""
 
     def predict(self, inputs: Array) -> Array:
-        """The network's outputs (logits) for raw inputs (N, ...), normalized as in training."""
-        return predict(self.model, inputs, normalize=self.normalize)
+        """The network's outputs (logits) for raw inputs (N, ...), normalized as in training.
+
+        Raises ValueError if the inputs do not fit, and where the network does not answer with a number for each class.
+        """
+        outputs = predict(self.model, inputs, normalize=self.normalize)
+        if len(self.classes) > 2 and outputs.shape[1:] != (len(self.classes),):
+            raise ValueError(f"the model names {len(self.classes)} classes, and its network answers with an array of "
+                             f"shape {outputs.shape[1:]} instead of a number for each.")
+        if np.isnan(outputs).any():
+            raise ValueError("the model answers with NaN, not with numbers: it was saved after training had failed.")
+        return outputs
 
 
 def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[int, ...] = (),
@@ -108,8 +121,10 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+        with path.open("rb") as raw:
+            from_json(raw.read(int.from_bytes(raw.read(8), "little")))  # the header: does it say everything once?
     except (SafetensorError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} is not a safetensors file, or is damaged ({error}).") from None
+        raise ModelFileError(f"{path} is not a safetensors file, or is damaged ({short(error)}).") from None
     if metadata.get("format") != "byhand":
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
                              "safetensors.numpy.load_file(path) with load_state_dict().")
@@ -121,23 +136,39 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     except RecursionError:
         raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
     except (ValueError, KeyError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
         raise ModelFileError(f"{path} does not describe a network: {reason}.") from None
+
+
+def short(error: Exception) -> str:
+    """What it says, without the end of its sentence; it may quote the file, which may go on and on."""
+    text = str(error).rstrip(".")
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:
     """The contents of a file of this size, checked."""
-    model = build(json.loads(metadata["architecture"]), size)
-    model.load_state_dict(state)
+    model = build(from_json(metadata["architecture"]), size)
+    with np.errstate(over="ignore"):
+        model.load_state_dict(state)
     if any(array.dtype == np.float64 for array in state.values()):
         model.to(np.float64).load_state_dict(state)  # again, now in the file's own precision
-    shape, classes = json.loads(metadata["input_shape"]), json.loads(metadata["classes"])
+    for name, own in model.state_dict().items():
+        if state[name].dtype.kind != own.dtype.kind:
+            raise ValueError(f"its {name} is {state[name].dtype}, where numbers such as {own.dtype} belong")
+    shape, classes = from_json(metadata["input_shape"]), from_json(metadata["classes"])
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes of at least 1")
+    if math.prod(shape) > LARGEST_INPUT:
+        raise ValueError(f"its input_shape is beyond {LARGEST_INPUT:,} numbers")
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ValueError("its classes are not a list of names")
-    preprocessing, metrics = json.loads(metadata["preprocessing"]), json.loads(metadata["metrics"])
+    if len(set(classes)) < len(classes):
+        raise ValueError("two of its classes have the same name")
+    preprocessing, metrics = from_json(metadata["preprocessing"]), from_json(metadata["metrics"])
     if not isinstance(metrics, dict):
         raise ValueError("its metrics are not figures under names")
+    if not metadata["recipe"].isprintable() or len(metadata["recipe"]) > 100:
+        raise ValueError("its recipe is not a name")
     return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
                       tuple(classes), metadata["recipe"], metrics)

@@ -17,6 +17,7 @@ from random import Random
 from typing import Any
 
 from byhand.atomic import write_atomically
+from byhand.files.plain_json import from_json
 from byhand.scalar import Net, Scalar, relu
 
 LARGEST = 64 * 2**20  # bytes, some three million weights: far more than anybody can train one number at a time
@@ -75,7 +76,7 @@ def parsed(path: Path) -> Any:
     if path.stat().st_size > LARGEST:
         raise ValueError(f"it has more than the {LARGEST:,} bytes that such a file may have.")
     try:
-        return json.loads(path.read_bytes())
+        return from_json(path.read_bytes())
     except RecursionError:
         raise ValueError("its lists are nested too deeply.") from None
     except ValueError as error:
