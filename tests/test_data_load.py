@@ -93,24 +93,6 @@ def test_color_images_keep_their_channels(tmp_path, arrays):
     assert load(write_folder(tmp_path / "color", arrays)).train.inputs.shape == (8, 3, 5, 4)
 
 
-@pytest.mark.parametrize("file, array, says", [
-    (FILES[0], None, f"has no {FILES[0]}"),
-    (FILES[0], np.zeros((7, 5, 4), np.uint8), f"{FILES[0]} has 7 images, but .*{FILES[1]} has 8 labels"),
-    (FILES[2], np.zeros(4, np.uint8), f"{FILES[2]} does not hold images"),
-    (FILES[2], np.zeros((0, 5, 4), np.uint8), f"{FILES[2]} does not hold images"),
-    (FILES[2], np.zeros((4, 9, 9), np.uint8), r"shape \(1, 5, 4\), but a test sample has \(1, 9, 9\)"),
-    (FILES[1], np.zeros((8, 3), np.uint8), f"{FILES[1]} does not hold labels"),
-    (FILES[1], np.zeros(8, np.float32), f"{FILES[1]} does not hold labels"),
-    (FILES[3], np.full(4, -1, np.int8), f"{FILES[3]} does not hold labels"),
-])
-def test_a_folder_that_does_not_fit_gets_one_sentence(tmp_path, arrays, file, array, says):
-    arrays.pop(file)
-    if array is not None:
-        arrays[file] = array
-    with pytest.raises(ValueError, match=says):
-        load(write_folder(tmp_path / "bad", arrays))
-
-
 def test_a_damaged_file_in_a_folder_is_named(mirror):
     path = mirror / (FILES[0] + ".gz")
     path.write_bytes(path.read_bytes()[:-20])

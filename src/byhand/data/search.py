@@ -20,6 +20,7 @@ from byhand.data.published import FILES, KNOWN, MINI, Published, Wheel
 
 Arrays = dict[str, NDArray[Any]]  # by file name, the four of FILES
 Notify = Callable[[str], None]
+MOST_CLASSES = 10_000
 
 
 class DataUnavailable(OSError):
@@ -71,11 +72,16 @@ def read_folder(folder: Path) -> Arrays:
                          "a data set is four IDX files, named as MNIST's")
     arrays = {file: read_idx(path) for file, path in paths.items()}
     for images, labels in (FILES[:2], FILES[2:]):
-        if arrays[images].ndim not in (3, 4) or len(arrays[images]) == 0:
+        if arrays[images].ndim == 1 and arrays[labels].ndim in (3, 4):
+            raise ValueError(f"{paths[images]} holds labels and {paths[labels]} holds images; exchange their names")
+        if arrays[images].ndim not in (3, 4) or arrays[images].size == 0:
             raise ValueError(f"{paths[images]} does not hold images: its shape is {arrays[images].shape}, "
                              "and images are N x height x width")
         if arrays[labels].ndim != 1 or arrays[labels].dtype.kind not in "iu" or arrays[labels].min(initial=0) < 0:
             raise ValueError(f"{paths[labels]} does not hold labels: they are a list of whole numbers from 0 up")
+        if (largest := arrays[labels].max(initial=0)) >= MOST_CLASSES:
+            raise ValueError(f"{paths[labels]} does not hold labels: they reach {largest:,}, and there can be no more "
+                             f"than {MOST_CLASSES:,} classes")
         if len(arrays[images]) != len(arrays[labels]):
             raise ValueError(f"{paths[images]} has {len(arrays[images]):,} images, but {paths[labels]} has "
                              f"{len(arrays[labels]):,} labels")
