@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("autodiff", "callbacks", "data", "files", "kernels", "losses", "metrics", "nn", "ops", "optim", "progress",
-          "recipes", "scalar", "schedules", "testing")
+_ROOMS = ("autodiff", "callbacks", "data", "files", "kernels", "losses", "metrics", "nn", "ops", "optim", "pictures",
+          "progress", "recipes", "scalar", "schedules", "testing")
 _NAMES = {
     "Tensor": "tensor",
     "check_grad": "testing",
@@ -28,8 +28,8 @@ _NAMES = {
 
 if TYPE_CHECKING:
     from byhand import (
-        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, progress, recipes, scalar,
-        schedules, testing
+        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, pictures, progress, recipes,
+        scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
     from byhand.files import load, save
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "fit", "get_num_threads", "kernels",
-    "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "predict", "progress", "recipes", "save", "scalar",
-    "schedules", "set_num_threads", "testing",
+    "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "predict", "progress", "recipes", "save",
+    "scalar", "schedules", "set_num_threads", "testing",
 ]
 
 

@@ -1,0 +1,216 @@
+"""A picture file becomes an array of bytes: every kind of it, upright, on paper that shows the ink; or one sentence."""
+
+import io
+import struct
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from byhand.pictures import pictures_in, read_picture
+from byhand.pictures.reading import FORMATS
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)
+
+
+def encoded(image, kind="PNG", **options):
+    """The bytes of a picture file, of an array or a Pillow image."""
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(width, height, rows=b"", bits=8, kind=0):
+    """A PNG file that claims a size, whatever is in it."""
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"GIF", "JPEG", "WEBP"}))
+@pytest.mark.parametrize("array", [GREY, COLOUR], ids=["grey", "colour"])
+def test_a_picture_is_read_as_it_was_written(array, kind):
+    np.testing.assert_array_equal(read_picture(encoded(array, kind)), array)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"lossless": True}), ("GIF", {})])
+def test_formats_that_know_only_some_colours_come_near(kind, options):
+    array = np.repeat(np.repeat(GREY, 8, 0), 8, 1)
+    found = read_picture(encoded(array, kind, **options)).astype(int)
+    assert found.dtype == int and np.abs((found if found.ndim == 2 else found[..., 0]) - array).max() <= 12
+
+
+def test_a_path_and_its_bytes_are_the_same(tmp_path):
+    path = tmp_path / "no ending"
+    path.write_bytes(encoded(GREY))
+    for source in (path, str(path), path.read_bytes()):
+        found = read_picture(source)
+        assert found.dtype == np.uint8 and found.flags.writeable
+        np.testing.assert_array_equal(found, GREY)
+
+
+SIXTEEN = np.array([[0, 257, 25700], [65535, 32896, 128]], np.uint16)
+
+
+@pytest.mark.parametrize("content", [
+    encoded(SIXTEEN), encoded(SIXTEEN, "TIFF"), encoded(SIXTEEN.astype(np.int32), "TIFF"),
+    b"P5 3 2 65535\n" + SIXTEEN.astype(">u2").tobytes(),
+], ids=["png", "tiff", "tiff of 32 bits", "pgm"])
+def test_sixteen_bits_become_eight(content):
+    np.testing.assert_array_equal(read_picture(content), [[0, 1, 100], [255, 128, 0]])
+
+
+def test_real_numbers_are_stretched():
+    numbers = np.array([[0, 0.5], [1, np.nan]], np.float32)
+    np.testing.assert_array_equal(read_picture(encoded(numbers, "TIFF")), [[0, 128], [255, 0]])
+    assert read_picture(encoded(np.full((2, 2), 7, np.float32), "TIFF")).max() == 0
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "CMYK", "YCbCr", "LAB"])
+def test_other_ways_to_write_colours(mode):
+    image = Image.fromarray(np.repeat(np.uint8([[0, 255]]), 2, 0)).convert("RGB")
+    if mode == "LAB":  # for which Pillow needs a profile; black and white are these
+        image = Image.merge("LAB", [image.getchannel(0), *[Image.new("L", image.size, 128)] * 2])
+    content = encoded(image.convert(mode), "JPEG" if mode == "YCbCr" else "TIFF")
+    found = read_picture(content).astype(int)
+    assert (np.abs(found.reshape(2, 2, -1) - [[[0], [255]]]) < 10).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_upright(orientation):
+    upright = np.zeros((4, 6), np.uint8)
+    upright[0, :4] = 255
+    turn = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose,
+            6: lambda a: np.rot90(a), 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1)}
+    exif = Image.Exif()
+    exif[274] = orientation
+    content = encoded(np.ascontiguousarray(turn[orientation](upright)), exif=exif)
+    np.testing.assert_array_equal(read_picture(content), upright)
+
+
+def test_a_broken_note_about_turning_is_no_note():
+    content = encoded(GREY, exif=b"Exif\0\0MM\0\x2a\0\0\0\x08\xff\xff\x01\x12")
+    np.testing.assert_array_equal(read_picture(content), GREY)
+
+
+# --- transparency -----------------------------------------------------------------------------------------------------
+
+PEN = np.zeros((8, 8), np.uint8)
+PEN[2:6, 3] = 255
+
+
+@pytest.mark.parametrize(("ink", "paper"), [
+    ((0, 0, 0), 255), ((40, 60, 160), 255), ((200, 0, 0), 255), ((255, 255, 255), 0), ((250, 240, 90), 0)], ids=str)
+def test_ink_without_paper_gets_paper_that_shows_it(ink, paper):
+    rgba = np.dstack([np.broadcast_to(np.uint8(ink), (8, 8, 3)), PEN])
+    found = read_picture(encoded(rgba))
+    assert (found[PEN == 255] == ink).all() and (found[PEN == 0] == paper).all()
+
+
+def test_half_transparent_is_half_way():
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0, 0, 3] = 51
+    np.testing.assert_array_equal(read_picture(encoded(rgba))[..., 0], [[204, 255], [255, 255]])
+
+
+def test_transparency_in_a_palette_and_in_grey():
+    palette = Image.fromarray(PEN // 255).convert("P")
+    palette.putpalette([9, 9, 9, 0, 0, 0])
+    np.testing.assert_array_equal(read_picture(encoded(palette, transparency=0))[..., 0], 255 - PEN)
+    grey = Image.merge("LA", [Image.new("L", (8, 8), 0), Image.fromarray(PEN)])
+    np.testing.assert_array_equal(read_picture(encoded(grey)), 255 - PEN)
+
+
+def test_a_cut_out_card_keeps_its_light_paper():
+    rgba = np.full((20, 20, 4), 240, np.uint8)
+    rgba[5:15, 10, :3] = 10  # writing on the card
+    rgba[..., 3] = 0
+    rgba[2:18, 2:18, 3] = 255
+    assert read_picture(encoded(rgba))[0, 0, 0] == 255
+
+
+def test_nothing_to_see_is_white():
+    assert (read_picture(encoded(np.zeros((3, 3, 4), np.uint8))) == 255).all()
+
+
+# --- what is no picture -----------------------------------------------------------------------------------------------
+
+
+def animated(kind):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "green")]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+BAD = {
+    "empty": (b"", "is empty"),
+    "text": (b"hello, I am a text", "is not a picture that can be read; save it as PNG or JPEG"),
+    "html": (b"<!doctype html><p>404", "is not a picture that can be read"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture that can be read"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture that can be read"),
+    "header alone": (encoded(COLOUR)[:20], "is not a picture that can be read"),
+    "cut off": (encoded(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))[:2000], "is damaged or cut off"),
+    "cut off jpeg": (encoded(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), "JPEG")[:1500],
+                     "is damaged or cut off"),
+    "wrong checksum": (encoded(GREY).replace(b"IDAT", b"IDAT\0"), "is not a picture|is damaged"),
+    "no pixels": (png(0, 5), "is not a picture that can be read"),
+    "50,000 wide": (png(50_000, 1, b"\0" * 50_001), "has 50,000 x 1 pixels; at most"),
+    "50,000 square": (png(50_000, 50_000), "has more than 64,000,000 pixels; make it smaller"),
+    "9,000 square": (png(9_000, 9_000), "has 9,000 x 9,000 pixels; at most 64,000,000 are read"),
+    "12,000 square": (png(12_000, 12_000), "has 12,000 x 12,000 pixels"),  # Pillow itself would warn
+    "2 thousand million wide": (png(2**31 - 1, 2**31 - 1), "has more than 64,000,000 pixels|is not a picture"),
+    "promises pixels": (png(8_000, 8_000, b"\0" * 100), "is damaged or cut off"),
+    "animated gif": (animated("GIF"), "holds 3 pictures"),
+    "animated png": (animated("PNG"), "holds 3 pictures"),
+    "animated webp": (animated("WEBP"), "holds 3 pictures"),
+    "pages": (animated("TIFF"), "holds 3 pictures, an animation or pages; save the one that is meant"),
+}
+
+
+@pytest.mark.parametrize(("content", "sentence"), BAD.values(), ids=list(BAD))
+def test_a_bad_picture_is_one_sentence(content, sentence, tmp_path):
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=sentence) as error:
+        read_picture(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    message = str(error.value)
+    assert message.startswith(f"{path} ") and message.endswith(".") and "\n" not in message
+    with pytest.raises(ValueError, match=r"^the picture "):
+        read_picture(content)
+    with pytest.raises(ValueError, match=r"^standard input "):
+        read_picture(content, "standard input")
+
+
+def test_what_is_no_file_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_picture(tmp_path / "missing.png")
+    with pytest.raises(ValueError, match="is not a file"):
+        read_picture(tmp_path)
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.write(encoded(GREY))
+        file.truncate(2**40)  # a hole: it takes no room on the disk
+    with pytest.raises(ValueError, match="is larger than 256 MiB"):
+        read_picture(path)
+
+
+def test_a_cameras_jpeg_with_a_preview_is_one_picture():
+    frames = [Image.new("RGB", (16, 16), "white"), Image.new("RGB", (4, 4), "white")]
+    content = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert read_picture(content).shape == (16, 16, 3)
+
+
+def test_the_pictures_of_a_folder_come_in_order(tmp_path):
+    for name in ("b.PNG", "a.jpeg", "notes.txt", ".hidden.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in pictures_in(tmp_path)] == ["a.jpeg", "b.PNG"]
