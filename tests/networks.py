@@ -21,3 +21,11 @@ def assert_same(left, right):
     assert left.keys() == right.keys()
     for name in left:
         np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+# A scalar network as its file has it.
+TINY = [
+    {"label": "hidden", "ncount": 2, "wcount": 3, "neurons": [
+        {"data": [0.5, -1.0, 0.25], "bias": 0.5, "wcount": 3},
+        {"data": [1, 0, -2e-3], "bias": -1, "wcount": 3}]},
+    {"label": "output", "ncount": 1, "wcount": 2, "neurons": [{"data": [2.0, -3.0], "bias": 0.125, "wcount": 2}]},
+]
