@@ -1,4 +1,4 @@
-"""`fit` on all kinds of samples, and what it says to those that do not fit."""
+"""`fit` on all kinds of samples. (What it says to those that do not fit: test_bad_samples.py.)"""
 
 import math
 import tracemalloc
@@ -9,12 +9,8 @@ from fit_samples import Recorder, points
 
 import byhand as bh
 from byhand import losses, nn
-from byhand.callbacks import StopOnNaN
-from byhand.data import Dataset, Normalize, Splits
+from byhand.data import Dataset, Normalize
 from byhand.optim import SGD, Adam
-from byhand.schedules import Cosine
-
-# --- all kinds of samples ---------------------------------------------------------------------------------------------
 
 
 def test_sample_weights_count_like_so_many_samples(rng):
@@ -122,51 +118,3 @@ def test_frozen_layers_stay_as_they_are(rng):
     bh.fit(model, points(), loss=losses.cross_entropy, optimizer=SGD(model[1].parameters(), lr=0.1), rng=rng)
     after = model.state_dict()
     assert [name for name in before if not np.array_equal(before[name], after[name])] == ["1.weight", "1.bias"]
-
-
-# --- bad input --------------------------------------------------------------------------------------------------------
-
-
-def other_model():
-    return nn.Linear(4, 3, np.random.default_rng(1))
-
-
-@pytest.mark.parametrize(("change", "sentence"), [
-    (lambda m: {"epochs": 0}, "fit needs epochs to be a whole number of at least 1, got 0"),
-    (lambda m: {"epochs": 1.5}, "fit needs epochs to be a whole number of at least 1, got 1.5"),
-    (lambda m: {"epochs": True}, "fit needs epochs to be a whole number of at least 1, got True"),
-    (lambda m: {"batch_size": 0}, "batch_size is a whole number of at least 1"),
-    (lambda m: {"batch_size": 2.5}, "batch_size is a whole number of at least 1"),
-    (lambda m: {"validation": 1.5}, "1.5"),
-    (lambda m: {"validation": 0.0}, "0.0"),
-    (lambda m: {"train": (np.zeros((5, 4)), np.zeros(6, int))}, "5 inputs with 6 targets"),
-    (lambda m: {"train": (np.zeros((0, 4)), np.zeros(0, int)), "validation": None}, "the data set is empty"),
-    (lambda m: {"train": (np.zeros((5, 7)), np.zeros(5, int))}, r"got an input of shape \(4, 7\); it needs \(N, 4\)"),
-    (lambda m: {"train": (np.zeros((5, 4)), np.full(5, 9))}, "sample 0 has class 9, but 3 classes are counted"),
-    (lambda m: {"validation": points()[:0]}, "no samples"),
-    (lambda m: {"optimizer": SGD(other_model().parameters(), lr=0.1)}, "holds no parameter of this model"),
-    (lambda m: {"augment": lambda images, rng: images, "shuffle": False}, "cannot augment without shuffling"),
-    (lambda m: {"loss": losses.mean_squared_error}, "turn them into rows with one_hot"),
-    (lambda m: {"loss": lambda outputs, targets: 1.0}, "returns a Tensor with one number, .*; this one returned 1.0"),
-    (lambda m: {"loss": lambda outputs, targets: outputs}, r"one number, .*; this one returned shape \(32, 3\)"),
-    (lambda m: {"rng": 0}, r"rng is a NumPy generator, for example np.random.default_rng\(0\), not 0"),
-    (lambda m: {"optimizer": "adam"}, r"an optimizer, such as bh.optim.Adam\(model.parameters\(\)\), not 'adam'"),
-    (lambda m: {"callbacks": StopOnNaN()}, r"callbacks is a list, such as \[StopOnNaN\(\)\]"),
-    (lambda m: {"callbacks": [StopOnNaN]}, r"the class StopOnNaN; make one of it: StopOnNaN\(\)"),
-    (lambda m: {"callbacks": [Cosine()]}, r"no Callback; a learning-rate schedule is wrapped: Schedule\(Cosine\("),
-    (lambda m: {"callbacks": [None]}, "callbacks has None, which is no Callback"),
-    (lambda m: {"train": Splits(points(), points())}, "train is a Dataset or a pair of .* give splits.train"),
-    (lambda m: {"validation": "0.1"}, "validation is a Dataset or a pair"),
-    (lambda m: {"test": 0.1}, "test is a Dataset or a pair"),
-    (lambda m: {"train": Dataset(np.zeros((9, 4)), np.zeros(9, int), weights=np.zeros(9))}, "all sample weights"),
-])
-def test_bad_input(change, sentence, rng):
-    model = nn.Linear(4, 3, rng)
-    usual = {"train": points(), "loss": losses.cross_entropy, "optimizer": SGD(model.parameters(), lr=0.1), "rng": rng}
-    with pytest.raises(ValueError, match=sentence):
-        bh.fit(model, **usual | change(model))
-
-
-def test_running_a_network_on_nothing(rng):
-    with pytest.raises(ValueError, match="there are no samples"):
-        bh.predict(nn.Linear(4, 3, rng), np.zeros((0, 4)))
