@@ -1,16 +1,12 @@
 """The command: an exit code that is right, errors in one sentence, and all that does not train."""
 
-import json
 import re
 from pathlib import Path
-from random import Random
 
 import pytest
 from command_line import process, the_object
 
 import byhand as bh
-from byhand import scalar
-from byhand.files.scalar_json import write_scalar_json
 
 # --- errors -----------------------------------------------------------------------------------------------------------
 
@@ -89,50 +85,6 @@ def test_training_that_breaks_is_an_error(here, tiny):
 
 
 # --- the other commands -----------------------------------------------------------------------------------------------
-
-
-def test_a_saved_model_is_evaluated(here, tiny):
-    here("train", "relu-10", "--data", tiny, "--epochs", 1, "--out", "run", "-q")
-    trained = json.loads(here("evaluate", "run/model.safetensors", "--data", tiny, "--json")[1])
-    saved = bh.load("run/model.safetensors").metrics
-    assert trained["test_accuracy"] == saved["test_accuracy"] and trained["test_interval"] == saved["test_interval"]
-    assert (trained["kind"], trained["dataset"], trained["test_samples"]) == ("relu-10", "tiny", 100)
-    code, out, err = here("evaluate", "run/model.safetensors", "--data", "mini")
-    assert code == 0 and err == ""
-    assert re.fullmatch(r"run/model\.safetensors \(relu-10\) reads [\d.]+ % of the 1,000 test images of mini right "
-                        r"\(95 % interval [\d.]+ to [\d.]+ %\)\.\n", out)
-
-
-def test_a_model_of_two_classes_is_asked_for_those_only(here, tiny):
-    here("train", "binary-zero-one", "--data", tiny, "--epochs", 2, "--out", "run", "-q")
-    result = the_object(here("evaluate", "run/model.safetensors", "--data", "mini", "--json")[1])
-    assert result["test_samples"] == 200
-
-
-@pytest.mark.parametrize(("pixels", "note"), [(784, ""), (728, " It looks at the first 728 of 784 pixels.")])
-def test_a_scalar_network_is_evaluated(pixels, note, here, tiny):
-    net = scalar.Net([pixels, 10, 10], Random(0))
-    write_scalar_json(net, "net.wt")
-    code, out, _ = here("evaluate", "net.wt", "--data", tiny)
-    assert code == 0 and out.startswith("net.wt (scalar network) reads ") and out.endswith(f" %).{note}\n")
-    test = bh.data.load(tiny).test
-    answers = scalar.predict(net, [scalar.pixels(image, pixels) for image in test.inputs.reshape(100, -1).tolist()])
-    facts = the_object(here("evaluate", "net.wt", "--data", tiny, "--json")[1])
-    assert facts["correct"] == sum(answers == test.targets)
-
-
-@pytest.mark.parametrize(("change", "sentence"), [
-    ({"classes": ("cat", "dog", *"01234567")}, None),
-    ({"classes": tuple("abcdefghij")}, "knows the classes a, b, c, .*, and tiny has none of them"),
-    ({"input_shape": (1, 8, 8)}, r"reads inputs of shape \(1, 8, 8\), and those of tiny have shape \(1, 28, 28\)"),
-])
-def test_a_model_that_does_not_fit_the_data(change, sentence, here, tiny, rng):
-    model = bh.nn.Sequential(bh.nn.Flatten(), bh.nn.Linear(784, 10, rng))
-    bh.save(model, "model", **{"input_shape": (1, 28, 28), "classes": tuple("0123456789")} | change)
-    code, out, err = here("evaluate", "model", "--data", tiny)
-    assert code == (1 if sentence else 0)
-    if sentence:
-        assert out == "" and re.search(sentence, err)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

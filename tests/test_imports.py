@@ -15,7 +15,8 @@ import byhand
 PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses", "optim", "schedules",
-    "pictures", "data", "metrics", "inference", "files", "callbacks", "train", "recipes", "progress", "cli", "__main__",
+    "pictures", "data", "metrics", "inference", "files", "callbacks", "train", "recipes", "progress", "assess", "cli",
+    "__main__",
 ]
 ONLY = {"autodiff": set(), "atomic": set(), "scalar": {"autodiff"}, "kernels": set(),
         "pictures": {"atomic"}, "data": {"atomic", "autodiff", "kernels", "pictures"}}

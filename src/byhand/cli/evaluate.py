@@ -5,25 +5,34 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import answer, common, data, listener, notice, threads
+from byhand.cli.options import answer, common, data, listener, notice, text_width, threads
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @data
+@click.option("--confidence", type=click.FloatRange(0, 1), metavar="T",
+              help="Also say how well it does if it answers only where its probability is at least T, from 0 to 1.")
 @threads
 @common
-def evaluate(model: Path, source: str, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+def evaluate(model: Path, source: str, confidence: float | None, threads: int | None, as_json: bool, quiet: bool,
+             debug: bool) -> None:
     """Measure a saved model on a test set.
 
-    MODEL is a file that byhand train saved, or the JSON weights of a scalar network.
+    MODEL is a run folder, a file that byhand train saved, or the JSON weights of a scalar network.
 
     \b
-      byhand evaluate runs/five/model.safetensors
+      byhand evaluate runs/five
+      byhand evaluate runs/five --data mini --confidence 0.9
       byhand evaluate runs/five/model.safetensors --data mini --json
     """
-    from byhand.files.reading import evaluate_on, open_model
+    from byhand.assess import assess, in_words
+    from byhand.files.reading import model_file, open_model
 
     opened = open_model(model)
-    result, text = evaluate_on(opened, model, byhand.data.load_or_mini(source, notice(listener(quiet))).test)
-    answer(as_json, result, text)
+    test = byhand.data.load_or_mini(source, notice(listener(quiet))).test
+    found = assess(opened, test, str(model_file(model)))
+    facts = found.facts()
+    if confidence is not None:
+        facts["confidence"] = found.above(confidence)
+    answer(as_json, facts, in_words(facts, text_width()))

@@ -17,7 +17,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -219,24 +219,29 @@ class Module:
         with no_grad(), evaluating():
             return self(np.zeros((1, *input_shape))).shape[1:]
 
-    def summary(self, input_shape: int | tuple[int, ...]) -> str:
-        """The network as a table: each layer, the shape of its output and the number of its parameters, with totals.
-
-        input_shape: of one sample, without the batch: (1, 28, 28), or 784 for (784,). A layer that runs twice has two
-        rows, and its parameters are counted in the first.
-        """
+    def layer_rows(self, input_shape: int | tuple[int, ...]) -> list[LayerRow]:
+        """Each layer that one sample of this shape, without the batch, (1, 28, 28) or 784 for (784,), passes on its
+        way. One that runs twice has two rows, and its parameters are counted in the first."""
         shape = (input_shape,) if isinstance(input_shape, int | np.integer) else tuple(input_shape)
         names = {id(module): path for path, module in reversed(list(self.named_modules()))}  # the first of several
         with no_grad(), evaluating(), watch() as calls:
             self(np.zeros((1, *shape)))
-        rows = [("", "layer", "output", "parameters"), ("", "input", shape_text(shape), "")]
+        rows = []
         counted: set[int] = set()
         for module, _, y in calls:
             if not any(True for _ in module.children()):
                 new = [p for p in module.parameters() if id(p) not in counted]
                 counted.update(map(id, new))
-                count = sum(p.size for p in new)
-                rows.append((names[id(module)], type(module).__name__, shape_text(y.shape[1:]), f"{count:,}"))
+                rows.append(LayerRow(names[id(module)], module, y.shape[1:], sum(p.size for p in new)))
+        return rows
+
+    def summary(self, input_shape: int | tuple[int, ...]) -> str:
+        """`layer_rows` as a table: each layer, the shape of its output and the number of its parameters, with
+        totals."""
+        shape = (input_shape,) if isinstance(input_shape, int | np.integer) else tuple(input_shape)
+        rows = [("", "layer", "output", "parameters"), ("", "input", shape_text(shape), "")]
+        rows += [(row.name, type(row.layer).__name__, shape_text(row.output), f"{row.parameters:,}")
+                 for row in self.layer_rows(shape)]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
                  for a, b, c, d in rows]
@@ -247,6 +252,15 @@ class Module:
         lines.insert(1, rule)
         lines += [rule, f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"]
         return "\n".join(lines)
+
+
+class LayerRow(NamedTuple):
+    """A layer on a sample's way through a network."""
+
+    name: str  # its path in the network, "0" or "blocks.0"
+    layer: Module
+    output: tuple[int, ...]  # the shape of what it gives, without the batch
+    parameters: int
 
 
 def contents(holder: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,139 @@
+"""The command `evaluate`: every figure is the one that can be counted by hand, and it can be read in 80 columns."""
+
+import re
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from command_line import the_object
+
+import byhand as bh
+from byhand import scalar
+from byhand.assess import assess, in_words
+from byhand.files.scalar_json import write_scalar_json
+
+
+@pytest.fixture
+def run(here, tiny):
+    """A folder with a network that has learned a little, and some of it wrongly."""
+    here("train", "relu-10", "--data", tiny, "--epochs", 20, "--out", "run", "-q")
+    return Path("run")
+
+
+def counted(folder, splits):
+    """What the model says of each test sample: its guess, and how sure it is."""
+    p = bh.metrics.probabilities(bh.load(folder / "model.safetensors").predict(splits.test.inputs))
+    return p.argmax(axis=1), p.max(axis=1), splits.test.targets
+
+
+def test_what_was_measured_in_training_is_measured_again(run, here, tiny):
+    found = the_object(here("evaluate", run / "model.safetensors", "--data", tiny, "--json")[1])
+    saved = bh.load(run / "model.safetensors").metrics
+    assert found["test_accuracy"] == saved["test_accuracy"] and found["test_interval"] == saved["test_interval"]
+    assert (found["kind"], found["dataset"], found["test_samples"]) == ("relu-10", "tiny", 100)
+    assert found["byhand"] == bh.__version__ and found["numpy"] == np.__version__ and found["version"] == 1
+
+
+def test_every_figure_can_be_counted(run, here, tiny):
+    found = the_object(here("evaluate", run, "--data", tiny, "--json", "--confidence", 0.5)[1])
+    guess, sure, truth = counted(run, bh.data.load(tiny))
+    assert 0 < found["correct"] == np.sum(guess == truth) < 100
+    for k, row in enumerate(found["per_class"]):
+        assert row["class"] == str(k) and row["support"] == np.sum(truth == k)
+        hits = np.sum((guess == k) & (truth == k))
+        assert row["recall"] == pytest.approx(hits / np.sum(truth == k))
+        assert row["precision"] == pytest.approx(hits / max(1, np.sum(guess == k)))
+        assert found["confusion_matrix"][k] == [np.sum((truth == k) & (guess == j)) for j in range(10)]
+    answered = sure >= 0.5
+    assert found["confidence"] == {
+        "threshold": 0.5, "answered": answered.sum(), "share": answered.mean(),
+        "correct": np.sum((guess == truth) & answered), "accuracy": np.mean(guess[answered] == truth[answered]),
+        "interval": list(bh.metrics.wilson_interval(int(np.sum((guess == truth) & answered)), int(answered.sum())))}
+    assert 0 < found["confidence"]["share"] < 1
+    bins = [(sure > k / 15) & (sure <= (k + 1) / 15) for k in range(15)]
+    gaps = [abs(np.mean(guess[b] == truth[b]) - sure[b].mean()) * b.mean() for b in bins if b.any()]
+    assert found["calibration_error"] == pytest.approx(sum(gaps))
+
+
+def test_it_can_be_read(run, here, tiny):
+    code, out, err = here("evaluate", run, "--data", "mini", "--confidence", "0.5")
+    assert code == 0 and err == "" and max(map(len, out.splitlines())) <= 80
+    head, classes, confusion, calibration, selective = out.rstrip().split("\n\n")
+    assert re.fullmatch(r"run/model\.safetensors \(relu-10\) reads [\d.]+ % of the 1,000 test images of mini right "
+                        r"\(95 % interval [\d.]+ to [\d.]+ %\)\.", head.replace("\n", " "))
+    assert len(classes.splitlines()) == 11 and len(confusion.splitlines()) == 12
+    assert "differ by" in calibration and "Where it is at least 50 % sure, it answers" in selective
+
+
+def test_nothing_is_sure_enough(run, here, tiny):
+    code, out, _ = here("evaluate", run, "--data", tiny, "--confidence", 1)
+    assert code == 0 and out.endswith("it answers 0.00 % (0 of 100).\n")
+    assert the_object(here("evaluate", run, "--data", tiny, "--confidence", 1, "--json")[1])["confidence"][
+        "accuracy"] is None
+
+
+def many_classes(count, name):
+    """A data set of points, one a class, and a network that says class k + 1 of each class k below 3."""
+    classes = tuple(f"{name}{k}" for k in range(count))
+    points = np.eye(count, dtype=np.float32)
+    model = bh.nn.Sequential(bh.nn.Linear(count, count, np.random.default_rng(0)))
+    answers = np.arange(count)
+    answers[:3] += 1
+    model.load_state_dict({"0.weight": 20 * np.eye(count)[answers].T, "0.bias": np.zeros(count)})
+    saved = bh.files.SavedModel(model, (count,), None, classes)
+    return saved, bh.data.Dataset(points, np.arange(count), classes, "points")
+
+
+@pytest.mark.parametrize(("count", "name"), [(5, "a class with quite a long name, number "), (11, "c"), (40, "class ")])
+def test_many_classes_and_long_names_fit_too(count, name):
+    text = in_words(assess(*many_classes(count, name), "model").facts(), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    commonest = [f"{name}{k} is taken for {name}{k + 1}: 1 of 1" for k in range(3)]
+    assert all(line in text for line in commonest) == (count == 40)
+    assert ("(10 of 40 classes, those with the lowest F1; --json has all)" in text) == (count == 40)
+
+
+def test_a_model_of_two_classes_is_asked_for_those_only(here, tiny):
+    here("train", "binary-zero-one", "--data", tiny, "--epochs", 2, "--out", "run", "-q")
+    result = the_object(here("evaluate", "run", "--data", "mini", "--json")[1])
+    assert result["test_samples"] == 200 and result["classes"] == ["0", "1"]
+
+
+@pytest.mark.parametrize(("pixels", "note"), [(784, ""), (728, "It looks at the first 728 of 784 pixels.")])
+def test_a_scalar_network_is_evaluated(pixels, note, here, tiny):
+    net = scalar.Net([pixels, 10, 10], Random(0))
+    write_scalar_json(net, "net.wt")
+    code, out, _ = here("evaluate", "net.wt", "--data", tiny)
+    assert code == 0 and out.startswith("net.wt (scalar network) reads ")
+    assert out.replace("\n", " ").partition("  ")[0].endswith(note)
+    test = bh.data.load(tiny).test
+    answers = scalar.predict(net, [scalar.pixels(image, pixels) for image in test.inputs.reshape(100, -1).tolist()])
+    facts = the_object(here("evaluate", "net.wt", "--data", tiny, "--json")[1])
+    assert facts["correct"] == sum(answers == test.targets) and facts["note"] == note
+
+
+@pytest.mark.parametrize(("change", "sentence"), [
+    ({"classes": ("cat", "dog", *"01234567")}, None),
+    ({"classes": tuple("abcdefghij")}, "knows the classes a, b, c, .*, and tiny has none of them"),
+    ({"input_shape": (1, 8, 8)}, r"reads inputs of shape \(1, 8, 8\), and those of tiny have shape \(1, 28, 28\)"),
+    ({"classes": (), "outputs": 3}, "tells 3 classes apart, and tiny has 10"),
+    ({"classes": (), "outputs": 12}, None),
+])
+def test_a_model_that_does_not_fit_the_data(change, sentence, here, tiny, rng):
+    change = {"input_shape": (1, 28, 28), "classes": tuple("0123456789"), "outputs": 10} | change
+    model = bh.nn.Sequential(bh.nn.Flatten(), bh.nn.Linear(784, change.pop("outputs"), rng))
+    bh.save(model, "model", **change)
+    code, out, err = here("evaluate", "model", "--data", tiny)
+    assert code == (1 if sentence else 0)
+    if sentence:
+        assert out == "" and re.search(sentence, err)
+
+
+def test_what_gives_no_class(rng):
+    points = bh.data.Dataset(np.zeros((4, 1, 6, 6), np.uint8), np.zeros(4), name="points")
+    pictures = bh.files.SavedModel(bh.nn.Sequential(bh.nn.Conv2d(1, 2, 3, rng)))
+    with pytest.raises(ValueError, match="the targets of points are not classes, and m answers with a class"):
+        assess(pictures, points, "m")
+    with pytest.raises(ValueError, match=r"m does not answer with a class: .* numbers of shape \(2, 4, 4\)"):
+        assess(pictures, bh.data.Dataset(points.inputs, np.arange(4), tuple("abcd")), "m")
