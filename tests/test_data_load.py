@@ -1,47 +1,21 @@
-"""Where data is looked for and in which order, and what the cache goes through.
+"""Where data is looked for and in which order. (Bad mirrors and what the cache goes through: test_bad_downloads.py.)
 
 The published sets of these tests are tiny and made here; their mirrors are folders.
 """
 
-import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from tiny_set import make_arrays, published, same, write_folder
 
-from byhand.data import (
-    DataUnavailable,
-    Published,
-    digest,
-    fetch,
-    info,
-    load,
-    load_or_mini,
-    read_idx,
-    write_idx,
-)
+from byhand.data import DataUnavailable, fetch, info, load, load_or_mini
 from byhand.data.published import FILES
 
 
 @pytest.fixture(autouse=True)
 def nothing_preset(monkeypatch):
     monkeypatch.delenv("BYHAND_DATA", raising=False)
-
-
-def make_arrays(seed=0, train=8, test=4):
-    rng = np.random.default_rng(seed)
-    arrays = [array for n in (train, test)
-              for array in (rng.integers(0, 256, (n, 5, 4), dtype=np.uint8), rng.integers(0, 3, n).astype(np.uint8))]
-    return dict(zip(FILES, arrays, strict=True))
-
-
-def write_folder(folder, arrays, ending=""):
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, array in arrays.items():
-        write_idx(folder / (file + ending), array)
-    return folder
 
 
 @pytest.fixture
@@ -56,21 +30,12 @@ def mirror(tmp_path, arrays):
 
 @pytest.fixture
 def tiny(arrays, mirror):
-    sha256 = {file: digest(array) for file, array in arrays.items()}
-    return Published("tiny", ("a", "b", "c"), sha256, (mirror.as_uri(),), "made here")
+    return published(arrays, mirror.as_uri())
 
 
 @pytest.fixture
 def cache(tmp_path):
     return tmp_path / "cache"
-
-
-def same(splits, arrays):
-    for part, images, labels in ((splits.train, *FILES[:2]), (splits.test, *FILES[2:])):
-        np.testing.assert_array_equal(part.inputs, arrays[images][:, None])
-        np.testing.assert_array_equal(part.targets, arrays[labels])
-        assert (part.inputs.dtype, part.targets.dtype) == (np.uint8, np.int64)
-    return True
 
 
 # A folder.
@@ -143,53 +108,6 @@ def test_the_next_mirror_is_tried_and_what_a_failing_one_gave_is_kept(tiny, tmp_
     assert said[4:] == [f"getting tiny from {rest.as_uri()}"]  # and the last was not needed
 
 
-def test_a_mirror_with_other_content_is_not_believed(tiny, tmp_path, arrays, mirror, cache):
-    other = write_folder(tmp_path / "other", make_arrays(seed=1), ".gz")
-    said = []
-    assert same(load(replace(tiny, mirrors=(other.as_uri(), mirror.as_uri())), said.append, cache=cache), arrays)
-    assert f"{FILES[0]} in {other.as_uri()} is not the published file of tiny: its SHA-256 differs" in said
-
-
-def test_what_cannot_be_had_is_one_sentence_that_lists_what_was_tried(tiny, cache):
-    with pytest.raises(DataUnavailable) as error:
-        load(replace(tiny, mirrors=("http://127.0.0.1:9/", "file:///no/such")), cache=cache)
-    for part in ("tiny cannot be had", str(cache), "127.0.0.1:9", "file:///no/such", "set BYHAND_DATA"):
-        assert part in str(error.value)
-    with pytest.raises(DataUnavailable, match="there is none"):
-        load(replace(tiny, mirrors=()), cache=cache)
-
-
-@pytest.mark.parametrize("damage", ["cut", "other", "folder"])
-def test_a_damaged_cache_is_renewed(tiny, arrays, cache, damage):
-    load(tiny, cache=cache)
-    path = cache / "tiny" / FILES[0]
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-1])
-    elif damage == "other":
-        write_idx(path, arrays[FILES[0]] // 2)
-    else:
-        path = cache / "tiny"
-        for file in FILES:
-            (path / file).unlink()
-        path.rmdir()
-        path.write_text("a file where the folder was")
-    said = []
-    assert same(load(tiny, said.append, cache=cache), arrays)
-    assert said[0].startswith("the cache is damaged and will be renewed: ")
-    assert FILES[0] in said[0] and str(cache / "tiny") in said[0]
-    if damage != "folder":
-        np.testing.assert_array_equal(read_idx(path), arrays[FILES[0]])
-
-
-def test_a_cache_that_cannot_be_written_is_told_and_the_data_comes_all_the_same(tiny, arrays, tmp_path):
-    (tmp_path / "file").write_text("no folder can be made under a file")
-    said = []
-    assert same(load(tiny, said.append, cache=tmp_path / "file"), arrays)
-    assert sum("cannot be kept for the next time" in sentence for sentence in said) == 1
-    with pytest.raises(OSError, match="cannot be kept in"):
-        fetch(tiny, cache=tmp_path / "file")
-
-
 @pytest.mark.parametrize("below", ["", "tiny"])
 def test_byhand_data_comes_first(tiny, arrays, tmp_path, monkeypatch, cache, below):
     monkeypatch.setenv("BYHAND_DATA", str(tmp_path / "mine"))
@@ -223,21 +141,6 @@ def test_byhand_data_may_hold_another_set(tiny, arrays, monkeypatch, cache, tmp_
     said = []
     assert same(load(tiny, said.append, cache=cache), arrays)
     assert said[0] == f"BYHAND_DATA ({built_in}) does not hold tiny; looking elsewhere"
-
-
-def test_two_processes_fill_one_cache(tiny, arrays, cache):
-    program = """
-import json, sys
-from byhand.data import Published, load
-record = json.loads(sys.argv[1])
-splits = load(Published(**{**record, "mirrors": tuple(record["mirrors"])}), cache=sys.argv[2])
-assert len(splits.train) == 8 and len(splits.test) == 4
-"""
-    record = json.dumps(tiny.__dict__)
-    both = [subprocess.Popen([sys.executable, "-W", "error", "-c", program, record, cache]) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert sorted(path.name for path in (cache / "tiny").iterdir()) == sorted(FILES)
-    assert same(load(replace(tiny, mirrors=()), cache=cache), arrays)
 
 
 def test_nothing_takes_the_place_of_another_set(tiny, arrays, cache):

