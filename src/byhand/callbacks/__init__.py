@@ -1,0 +1,15 @@
+"""What happens around the training loop: records, progress, stopping, saving, the learning rate.
+
+The loop itself (`byhand.train`) only learns. Everything else listens: a callback is told when training begins, at each
+step (when the gradients of a batch are known, just before the update), at the end of each epoch, and when training
+ends. It sees the whole state of the run, and may change the optimizer's learning rate or end the run by setting
+`run.stopped` to the reason.
+"""
+
+from byhand.callbacks.checkpoint import Checkpoint
+from byhand.callbacks.faults import StopOnNaN
+from byhand.callbacks.improving import EarlyStopping, ReduceOnPlateau, Schedule
+from byhand.callbacks.run import Callback, Epoch, Run, check_callbacks, listening
+
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "ReduceOnPlateau", "Run", "Schedule", "StopOnNaN",
+           "check_callbacks", "listening"]
