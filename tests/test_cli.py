@@ -150,11 +150,3 @@ def test_a_terminal_is_left_clean_by_ctrl_c(away, tiny):
     assert code == 130
     assert screen.count("\x1b[?25l") == screen.count("\x1b[?25h") == 1
     assert screen.rstrip().endswith("byhand: interrupted; the last checkpoint is run/model.safetensors.")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a shell with pipes is needed")
-@pytest.mark.parametrize("words", ["recipes", "recipes --json", "data info mini", "--help"])
-def test_nobody_need_listen_to_the_end(words, away):
-    done = subprocess.run(["bash", "-c", f'"{sys.executable}" -m byhand {words} | head -c 1; exit ${{PIPESTATUS[0]}}'],
-                          capture_output=True, text=True, timeout=60)
-    assert (len(done.stdout), done.stderr) == (1, "") and done.returncode in (0, 1)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from byhand.callbacks import Callback, Epoch, Run
 from byhand.kernels import get_num_threads
 from byhand.nn import Module
+from byhand.terminal import printable
 
 if TYPE_CHECKING:
     from byhand.recipes import Parts, Recipe
@@ -49,7 +50,7 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
 
 def tell(console: Console, text: str) -> None:
     """Print text as it is: no markup is read into it; only a terminal breaks its lines."""
-    console.print(text, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def counted(n: int, thing: str) -> str:

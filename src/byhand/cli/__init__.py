@@ -7,6 +7,8 @@ JSON object, also for an error. Exit codes: 0 done, 1 failed, 2 wrong use, 130 i
 import json
 import os
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 import click
 
@@ -16,6 +18,7 @@ from byhand.cli.evaluate import evaluate
 from byhand.cli.options import Interrupted
 from byhand.cli.recipes import recipes
 from byhand.cli.train import train
+from byhand.terminal import printable
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,7 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         code = cli.main(words, prog_name="byhand", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except click.UsageError as error:
         usage = f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help'.\n" if error.ctx else ""
@@ -45,8 +49,9 @@ def main(arguments: list[str] | None = None) -> None:
         finish(words, error.format_message(), error.exit_code)
     except (Interrupted, KeyboardInterrupt, click.Abort) as error:
         finish(words, str(error) or "interrupted.", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read our output has left
+    except BrokenPipeError:  # whoever read our output has left
+        for stream in (sys.stdout, sys.stderr):
+            forget(stream)
         sys.exit(1)
     except Exception as error:
         if "--debug" in words:
@@ -60,13 +65,25 @@ def in_a_sentence(error: Exception) -> str:
         return f"cannot use {error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     if isinstance(error, ValueError | OSError):
         return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this."
     return f"something went wrong that should not have ({type(error).__name__}: {error}); --debug shows where."
 
 
 def finish(words: list[str], message: str, code: int, usage: str = "") -> None:
     """Say what went wrong, to a person or to a program, and leave."""
-    message = " ".join(message.split())
-    if "--json" in words:
-        click.echo(json.dumps({"version": 1, "error": message, "exit_code": code}))
-    click.echo(f"{usage}byhand: {message}", err=True)
+    message = printable(" ".join(message.split()))
+    content = json.dumps({"version": 1, "error": message, "exit_code": code}) if "--json" in words else ""
+    for stream, text in ((sys.stdout, content), (sys.stderr, f"{usage}byhand: {message}")):
+        try:
+            if text and stream:  # a closed one is None
+                print(text, file=stream, flush=True)
+        except OSError:  # a full disk, or nobody there
+            forget(stream)
     sys.exit(code)
+
+
+def forget(stream: TextIO | None) -> None:
+    """Let what is still to be written to a stream that does not take it go nowhere."""
+    with suppress(AttributeError, OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[union-attr]

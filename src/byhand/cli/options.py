@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 import byhand
+from byhand.terminal import printable
 
 Command = Callable[..., Any]
 
@@ -40,12 +41,12 @@ def listener(quiet: bool) -> Console:
 
 def notice(console: Console) -> Callable[[str], None]:
     """Print a sentence as it is, without reading markup into it."""
-    return lambda sentence: console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    return lambda sentence: console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def answer(as_json: bool, content: dict[str, Any], text: str) -> None:
     """The result, once, on standard output."""
-    click.echo(json.dumps(content, indent=2) if as_json else text)
+    click.echo(json.dumps(content, indent=2) if as_json else printable(text))
 
 
 def text_width() -> int:
