@@ -14,11 +14,11 @@ import byhand
 
 PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
-    "autodiff", "atomic", "terminal", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses", "optim",
-    "schedules", "pictures", "data", "metrics", "inference", "files", "callbacks", "train", "recipes", "progress",
-    "assess", "cli", "__main__",
+    "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
+    "optim", "schedules", "pictures", "data", "metrics", "inference", "files", "history", "callbacks", "train",
+    "report", "recipes", "progress", "assess", "cli", "__main__",
 ]
-ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "scalar": {"autodiff"}, "kernels": set(),
+ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"}, "kernels": set(),
         "pictures": {"atomic"}, "data": {"atomic", "autodiff", "kernels", "pictures"}}
 FRONT_DOOR = "byhand"  # the package itself leads everywhere; only the top floors may go through it
 SOURCES = sorted(PACKAGE.rglob("*.py"))

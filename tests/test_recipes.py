@@ -19,7 +19,7 @@ QUICK = {"scalar": {"images": 20}, "numpy-tutorial": {"epochs": 1}, "binary-zero
 PROMISED = {"version", "recipe", "dataset", "train_samples", "seed", "epochs", "parameters", "train_accuracy",
             "validation_accuracy", "test_accuracy", "test_interval", "train_seconds", "total_seconds",
             "samples_per_second", "kernels", "threads", "run", "model"}
-RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "model-card.md"}
+RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "model-card.md", "report.html"}
 
 
 def quick(name):
@@ -209,7 +209,7 @@ def test_every_recipe_runs_and_leaves_what_it_promises(name, tiny, tmp_path):
     history = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == list(range(1, result["epochs"] + 1))
     card = (tmp_path / "model-card.md").read_text(encoding="utf-8")
-    assert card.startswith(f"# {name}\n") and f"{100 * result['test_accuracy']:.2f} %" in card
+    assert card.startswith(f"# Model card: {name} on mini\n") and f"{100 * result['test_accuracy']:.2f} %" in card
 
 
 def test_a_run_can_be_repeated_to_the_bit(tiny, tmp_path):
@@ -228,7 +228,7 @@ def test_several_seeds(tiny, tmp_path):
                        callbacks=lambda seed: asked.append(seed) or [])
     runs = result["runs"]
     assert [run["seed"] for run in runs] == [4, 5, 6] == asked
-    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6", "result.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6", "result.json", "report.html"}
     assert json.loads((tmp_path / "result.json").read_text()) == result
     accuracies = [run["test_accuracy"] for run in runs]
     assert result["test_accuracy"] == pytest.approx(np.mean(accuracies))
@@ -261,9 +261,13 @@ def test_run_folders_are_new_or_empty(tmp_path):
 
 def test_a_result_in_a_sentence():
     result = {"recipe": "fast", "test_accuracy": 0.9895, "test_interval": [0.9873, 0.9913], "test_samples": 10_000,
-              "dataset": "mnist", "train_seconds": 61.04, "model": "runs/fast/model.safetensors"}
+              "dataset": "mnist", "train_seconds": 61.04, "model": "runs/fast/model.safetensors",
+              "report": "runs/fast/report.html"}
     assert sentence(result) == ("fast reads 98.95 % (95 % interval 98.73 to 99.13 %) of the 10,000 test images of "
-                                "mnist right, after 61.0 s of training.\nThe model is in runs/fast/model.safetensors")
+                                "mnist right, after 61.0 s of training.\nThe model is in runs/fast/model.safetensors, "
+                                "the report in runs/fast/report.html")
+    missing = result | {"report": None, "report_missing": "the disk is full"}
+    assert sentence(missing).endswith("The model is in runs/fast/model.safetensors, no report: the disk is full")
     several = result | {"runs": [result, result], "test_sd": 0.0005}
     assert "reads 98.95 ± 0.05 % (mean and standard deviation of 2 seeds) of the" in sentence(several)
 

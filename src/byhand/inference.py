@@ -1,5 +1,6 @@
 """Using a network: run it over many samples, and count what it gets right."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from byhand.autodiff import no_grad
 from byhand.data import Dataset, Loader, Normalize
 from byhand.data.dataset import as_dataset
-from byhand.metrics import predictions, wilson_interval
+from byhand.metrics import confusion_matrix, predictions, wilson_interval
 from byhand.nn import Module, evaluating
 from byhand.tensor import Tensor
 
@@ -30,6 +31,28 @@ class Evaluation:
     """NaN if no loss was asked for, or all samples have weight 0."""
     outputs: Array
     """(N, ...), the logits."""
+    targets: Array
+    """N rows, what they should have said."""
+    classes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        right = "" if self.accuracy is None or self.interval is None else (
+            f", {100 * self.accuracy:.2f} % right (95 % interval {100 * self.interval[0]:.2f} to "
+            f"{100 * self.interval[1]:.2f} %)")
+        loss = "" if math.isnan(self.loss) else f", loss {self.loss:.4g}"
+        return f"<Evaluation of {self.samples:,} samples{right}{loss}>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the same, and what was taken for what."""
+        from byhand import charts
+
+        said = charts.tag("p", repr(self).strip("<>"))
+        if self.accuracy is None or self.targets.ndim != 1:
+            return charts.html(said)
+        count = max(2, *self.outputs.shape[1:], len(self.classes))
+        names = self.classes if len(self.classes) == count else [str(n) for n in range(count)]
+        counts = confusion_matrix(predictions(self.outputs), self.targets, count)
+        return charts.html(charts.tag("div", said, charts.confusion(counts, names)))
 
 
 def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None, batch_size: int = 250) -> Array:
@@ -74,7 +97,8 @@ def evaluate(model: Module, dataset: Dataset | tuple[Array, Array], *, normalize
         with no_grad():
             value = weighted(loss, Tensor(outputs), targets, dataset.weights).item()
     return Evaluation(len(dataset), right / len(dataset) if known else None,
-                      wilson_interval(int(right), len(dataset)) if known else None, value, outputs)
+                      wilson_interval(int(right), len(dataset)) if known else None, value, outputs,
+                      targets, dataset.classes)
 
 
 def weighted(loss: Loss, outputs: Tensor, targets: Array, weights: Array | None) -> Tensor:

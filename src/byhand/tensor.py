@@ -20,6 +20,9 @@ from byhand import ops
 from byhand.autodiff import GraphError, Node
 
 
+LARGEST_PICTURE = 512  # rows or columns that a notebook still shows
+
+
 class Tensor(Node):
     """An array that can be differentiated through.
 
@@ -109,6 +112,20 @@ class Tensor(Node):
         numbers = np.array2string(self.data, separator=", ", prefix="Tensor(", threshold=50, precision=4)
         origin = f", from {self.op}" if self.op else ", requires_grad=True" if self.requires_grad else ""
         return f"Tensor({numbers}{origin})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what it is, and two axes as a picture, blue below zero and orange above."""
+        from byhand import charts
+
+        finite = self.data[np.isfinite(self.data)].astype(np.float64)
+        span = f", from {finite.min():.4g} to {finite.max():.4g}, mean {finite.mean():.4g}" if finite.size else ""
+        wild = f", {self.size - finite.size:,} not finite" if finite.size < self.size else ""
+        said = charts.tag("p", f"Tensor of shape {self.shape}, {self.dtype}{span}{wild}")
+        if self.ndim != 2 or not finite.size or max(self.shape) > LARGEST_PICTURE:
+            return charts.html(charts.tag("div", said, charts.tag("pre", repr(self))))
+        values = np.nan_to_num(self.data.astype(np.float64), posinf=0, neginf=0) / max(np.abs(finite).max(), 1e-300)
+        return charts.html(charts.tag("div", said, charts.image(
+            charts.tinted(values, max(1, 240 // max(self.shape))), alt="its values, orange above 0, blue below")))
 
     __hash__ = object.__hash__
 

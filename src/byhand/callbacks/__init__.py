@@ -9,7 +9,8 @@ ends. It sees the whole state of the run, and may change the optimizer's learnin
 from byhand.callbacks.checkpoint import Checkpoint
 from byhand.callbacks.faults import StopOnNaN
 from byhand.callbacks.improving import EarlyStopping, ReduceOnPlateau, Schedule
-from byhand.callbacks.run import Callback, Epoch, Run, check_callbacks, listening
+from byhand.callbacks.run import Callback, Run, check_callbacks, listening
+from byhand.history import Epoch, History
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "ReduceOnPlateau", "Run", "Schedule", "StopOnNaN",
-           "check_callbacks", "listening"]
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "History", "ReduceOnPlateau", "Run", "Schedule",
+           "StopOnNaN", "check_callbacks", "listening"]

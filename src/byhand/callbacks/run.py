@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from byhand.history import History
 from byhand.inference import Evaluation
 from byhand.nn.module import Module
 from byhand.optim import Optimizer
 from byhand.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-Epoch = dict[str, float]
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Run:
     """Sums over this epoch's samples: of the loss, and of right answers (NaN if there is no telling)."""
     seconds: float = 0.0
     """Time spent learning, without validation."""
-    history: list[Epoch] = field(default_factory=list)
+    history: History = field(default_factory=History)
     """A record an epoch: epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds."""
     test: Evaluation | None = None
     """Of the test set, after training, if there was one."""

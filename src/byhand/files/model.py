@@ -47,6 +47,26 @@ class SavedModel:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Measured figures, such as test_accuracy."""
 
+    def __repr__(self) -> str:
+        told = [self.recipe, f"reads {self.input_shape}" if self.input_shape else "",
+                f"{len(self.classes)} classes" if self.classes else "",
+                *[f"{name} {value:.4g}" for name, value in self.metrics.items() if isinstance(value, float)]]
+        return f"<SavedModel: {', '.join(part for part in told if part) or repr(self.model)}>"
+
+    def __str__(self) -> str:
+        return f"{self!r}\n\n{self.model.summary(self.input_shape)}" if self.input_shape else repr(self)
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what it is, and its layers."""
+        from byhand import charts
+
+        if not self.input_shape:
+            return charts.html(charts.tag("p", repr(self).strip("<>"))) + self.model._repr_html_()
+        rows = [(row.name or "–", repr(row.layer), " × ".join(map(str, row.output)), f"{row.parameters:,}")
+                for row in self.model.layer_rows(self.input_shape)]
+        return charts.html(charts.tag("div", charts.tag("p", repr(self).strip("<>")), charts.table(
+            ("", "layer", "output", "parameters"), rows), charts.tag("p", self.model.totals())))
+
     def predict(self, inputs: Array) -> Array:
         """The network's outputs (logits) for raw inputs (N, ...), normalized as in training.
 

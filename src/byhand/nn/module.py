@@ -246,12 +246,23 @@ class Module:
         lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
                  for a, b, c, d in rows]
         rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:], rule, self.totals()])
+
+    def totals(self) -> str:
+        """How many parameters it has, and what all its numbers take."""
         total = sum(p.size for p in self.parameters())
         trained = sum(p.size for p in self.parameters() if p.requires_grad)
         size = sum(a.nbytes for a in {id(v): np.asarray(v) for _, v in self.named_arrays()}.values())
-        lines.insert(1, rule)
-        lines += [rule, f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"]
-        return "\n".join(lines)
+        return f"{total:,} parameters, {trained:,} of them trained; {size / 1024:,.0f} KB"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the layers, with no shapes, since they depend on the input."""
+        from byhand import charts
+
+        rows = [(name or "–", repr(layer), f"{sum(p.size for p in layer.parameters()):,}")
+                for name, layer in self.named_modules() if not any(True for _ in layer.children())]
+        return charts.html(charts.tag("div", charts.table(("", "layer", "parameters"), rows),
+                                      charts.tag("p", self.totals())))
 
 
 class LayerRow(NamedTuple):

@@ -27,6 +27,7 @@ from byhand.inference import Evaluation, evaluate
 from byhand.files import save
 from byhand.nn import Module
 from byhand.nn.module import ShapeError
+from byhand.report import Outcome, card, command, page, write_pages
 from byhand.recipes.recipe import Parts, Recipe, is_published
 
 Result = dict[str, Any]
@@ -90,7 +91,8 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     about: dict[str, Any] = {"input_shape": parts.train.inputs.shape[1:], "normalize": normalize,
                              "classes": parts.train.classes, "recipe": recipe.name}
     checkpoint = Checkpoint(lambda m: save(m, path, **about))
-    write_json(folder / "config.json", configuration(recipe, data, seed))
+    config = configuration(recipe, data, seed)
+    write_json(folder / "config.json", config)
     try:
         run = recipe.train(model, parts, rng, [StopOnNaN(), checkpoint, History(folder / "history.jsonl"), *callbacks])
     except ValueError:  # a setting that does not fit: where nothing was learned, nothing is left behind
@@ -100,13 +102,15 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
         raise
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
-    measured = {name: None if part is None else evaluate(model, part, normalize=normalize)
-                for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test))}
+    measured = {name: evaluate(model, part, normalize=normalize) for name, part in
+                (("train", parts.train), ("validation", parts.validation), ("test", parts.test)) if part is not None}
     result = figures(recipe, data, parts, model, run, measured) | {
         "seed": seed, "total_seconds": round(time.perf_counter() - started, 3), "run": str(folder), "model": str(path)}
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
-    write_atomically(folder / "model-card.md", model_card(recipe, result, parts).encode())
-    return result
+    outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
+                      run.history, model, parts.train, parts.test, measured["test"].outputs,
+                      0 if parts.validation is None else len(parts.validation))
+    return result | write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
 
 
 def prepared(recipe: Recipe, data: Splits, rng: np.random.Generator) -> Parts:
@@ -145,16 +149,16 @@ def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:
 
 
 def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
-            measured: dict[str, Evaluation | None]) -> Result:
+            measured: dict[str, Evaluation]) -> Result:
     """The result's figures, under the names that `--json` promises."""
-    accuracy = {name: None if e is None else e.accuracy for name, e in measured.items()}
+    accuracy = {name: e.accuracy for name, e in measured.items()}
     test = measured["test"]
     return {
         "version": 1, "recipe": recipe.name, "dataset": data.name, "train_samples": len(parts.train),
         "test_samples": len(parts.test), "epochs": run.epoch, "parameters": sum(p.size for p in model.parameters()),
-        "train_accuracy": accuracy["train"], "validation_accuracy": accuracy["validation"],
+        "train_accuracy": accuracy["train"], "validation_accuracy": accuracy.get("validation"),
         "test_accuracy": accuracy["test"],
-        "test_interval": None if test is None or test.interval is None else list(test.interval),
+        "test_interval": None if test.interval is None else list(test.interval),
         "train_seconds": round(run.seconds, 3),
         "samples_per_second": round(run.step / run.batches * run.samples / max(run.seconds, 1e-9), 1),
         "kernels": "numpy", "threads": kernels.get_num_threads(), "stopped": run.stopped or None,
@@ -169,37 +173,3 @@ def strict(record: Epoch) -> dict[str, float | None]:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """A JSON file that a person can read."""
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def model_card(recipe: Recipe, result: Result, parts: Parts) -> str:
-    """What the model is, what it was measured to do, and what it is not for (after Mitchell et al. 2019)."""
-    accuracies = {name: result[f"{name}_accuracy"] for name in ("train", "validation", "test")}
-    figure = {name: "not measured" if a is None else f"{100 * a:.2f} %" for name, a in accuracies.items()}
-    low, high = result["test_interval"]
-    settings = "\n".join(f"- {name}: {'all at once' if value is None else value}"
-                         for name, value in recipe.settings().items())
-    return f"""# {recipe.name}
-
-{(type(recipe).__doc__ or "").strip()}. {result["parameters"]:,} parameters, trained by byhand {byhand.__version__}
-on {result["train_samples"]:,} samples of {result["dataset"]} (epochs: {result["epochs"]}, seed: {result["seed"]}).
-
-## Measured
-
-| samples | accuracy |
-|---|---|
-| training, {len(parts.train):,} | {figure["train"]} |
-| validation, {0 if parts.validation is None else len(parts.validation):,} | {figure["validation"]} |
-| test, {len(parts.test):,}, looked at once | {figure["test"]} (95 % interval {100 * low:.2f} to {100 * high:.2f} %) |
-
-## Settings
-
-{settings}
-
-## Use and limits
-
-It reads one centered character or thing in a picture of 28 × 28 pixels, light on dark, prepared as its training set
-was. It always answers with one of its classes, {", ".join(parts.train.classes)}, also when the
-picture shows none of them. The test samples come from the same source as the training samples; on other people's
-handwriting, other pens or other cameras expect more mistakes. Do not let it decide alone where a wrong reading harms
-somebody: amounts of money, doses, names, votes.
-"""

@@ -14,6 +14,8 @@ from typing import Any
 
 from byhand.callbacks import Callback
 from byhand.data import Splits
+from byhand.report import overview as overview_page
+from byhand.report import write_pages
 from byhand.recipes.recipe import Recipe
 from byhand.recipes.run import Notice, Result, run_recipe, write_json
 
@@ -47,6 +49,7 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
     together |= {"seed": seed, "seeds": seeds, "run": str(folder), "runs": runs,
                  "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
                  "test_sd": spread(runs, "test_accuracy")}
+    together |= write_pages(folder, {"report.html": overview_page(together)})
     write_json(folder / "result.json", together)
     return together
 
@@ -66,8 +69,9 @@ def sentence(result: Result) -> str:
         figure = f"{percent} ± {100 * result['test_sd']:.2f} % (mean and standard deviation of {seeds} seeds)"
     else:
         figure = f"{percent} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+    report = f"the report in {result['report']}" if result["report"] else f"no report: {result['report_missing']}"
     return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test images of {result['dataset']} "
-            f"right, after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}")
+            f"right, after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}, {report}")
 
 
 def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
