@@ -112,6 +112,7 @@ BAD = {
     "a shape of 2**63": (header('{"w":{"dtype":"F32","shape":[4294967296,2147483648],"data_offsets":[0,4]}}', bytes(4)),
                          "not a safetensors file"),
     "an unknown dtype": (header(f'{{{tensor(dtype="F33")}}}', bytes(8)), "not a safetensors file"),
+    "a dtype that clears the screen": (header(f'{{{tensor(dtype=chr(92) + "u001b[2J")}}}', bytes(8)), r"`\\x1b\[2J`"),
     "a type that NumPy lacks": (header('{"__metadata__":{"format":"byhand"},"w":{"dtype":"BF16","shape":[2],'
                                        '"data_offsets":[0,4]}}', bytes(4)), "not a safetensors file"),
     "weights that are whole numbers": (file_with({k: v.astype(np.int64) for k, v in TENSORS.items()}),
@@ -121,6 +122,7 @@ BAD = {
     "of another program": (file_with(format="pt"), "holds weights but no byhand network"),
     "of a newer version": (file_with(version="2"), "has format version 2, and this byhand reads version 1; update"),
     "of a version that goes on": (file_with(version="9" * 5000), "has format version 9{20}, and this byhand"),
+    "of a version that clears the screen": (file_with(version="\x1b[2J\n"), r"has format version \\x1b\[2J, and this"),
     "without a version": (file_with(version=None), r"has format version \?"),
     "without an architecture": (file_with(architecture=None), "it lacks 'architecture'"),
     "without classes": (file_with(classes=None), "it lacks 'classes'"),

@@ -57,10 +57,10 @@ class Normalize:
 
     def _along_channels(self, value: float | tuple[float, ...], images: Array) -> Array:
         if not isinstance(value, tuple):
-            return np.asarray(value)
+            return np.asarray(value, np.float64)
         if images.ndim < 2 or images.shape[1] != len(value):
             raise ValueError(f"this Normalize knows {len(value)} channels, and got an array of shape {images.shape}")
-        return np.reshape(value, (-1,) + (1,) * (images.ndim - 2))
+        return np.reshape(np.asarray(value, np.float64), (-1,) + (1,) * (images.ndim - 2))
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Normalize":

@@ -21,6 +21,7 @@ from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import predict
+from byhand.terminal import printable
 from byhand.files.architecture import build, describe
 from byhand.files.plain_json import from_json
 
@@ -149,8 +150,9 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
                              "safetensors.numpy.load_file(path) with load_state_dict().")
     if metadata.get("version") != str(VERSION):
-        raise ModelFileError(f"{path} has format version {metadata.get('version', '?')[:20]}, and this byhand reads "
-                             f"version {VERSION}; update byhand.")
+        version = short(metadata.get("version", "?")[:20])
+        raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
+                             "byhand.")
     try:
         return read(metadata, state, path.stat().st_size)
     except RecursionError:
@@ -160,16 +162,16 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} does not describe a network: {reason}.") from None
 
 
-def short(error: Exception) -> str:
-    """What it says, without the end of its sentence; it may quote the file, which may go on and on."""
-    text = str(error).rstrip(".")
+def short(error: Exception | str) -> str:
+    """What it says, without the end of its sentence. It may quote the file, in which may be anything, without end."""
+    text = printable(" ".join(str(error).split()).rstrip("."))
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:
     """The contents of a file of this size, checked."""
     model = build(from_json(metadata["architecture"]), size)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # numbers that are too large, or none
         model.load_state_dict(state)
     if any(array.dtype == np.float64 for array in state.values()):
         model.to(np.float64).load_state_dict(state)  # again, now in the file's own precision
