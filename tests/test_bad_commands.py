@@ -1,6 +1,7 @@
 """The command, used wrongly, interrupted at any time, and not listened to: one sentence, the right exit code (2 wrong
 use, 1 failed, 130 interrupted), no traceback, nothing lost and nothing half-written."""
 
+import json
 import os
 import re
 import subprocess
@@ -118,8 +119,9 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(away, tiny):
     limited = "ulimit -f 1; exec " + " ".join(command("train", "relu-10", "--data", tiny, "--out", "run", "-q"))
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "byhand: run/model.safetensors cannot be written: File too large.\n"
+    assert done.stderr == "byhand: run/history.jsonl cannot be written: File too large.\n"
     assert {path.name for path in Path("run").iterdir()} == {"config.json", "history.jsonl"}
+    assert json.loads(Path("run/history.jsonl").read_text().splitlines()[-1])["epoch"] > 1, "each line is a whole one"
 
 
 # --- Ctrl-C at any time -----------------------------------------------------------------------------------------------
@@ -149,10 +151,10 @@ MOMENTS = [  # where it is, the file that is there then, what it says
     ("byhand.cli", None, "interrupted."),
     ("byhand.data.search.read_idx", None, "interrupted."),
     ("byhand.recipes.run.configuration", None, "interrupted; it was too early for a checkpoint."),
-    ("byhand.train.evaluate", "config.json", "interrupted; it was too early for a checkpoint."),
+    ("byhand.train.evaluate", "model.safetensors", "interrupted; to go on: byhand train --resume run"),
     ("os.fsync", None, "interrupted; it was too early for a checkpoint."),
-    ("byhand.recipes.run.evaluate", "model.safetensors", "interrupted; the last checkpoint is run/model.safetensors."),
-    ("byhand.recipes.run.figures", "model.safetensors", "interrupted; the last checkpoint is run/model.safetensors."),
+    ("byhand.recipes.run.evaluate", "model.safetensors", "interrupted; to go on: byhand train --resume run"),
+    ("byhand.recipes.run.figures", "model.safetensors", "interrupted; to go on: byhand train --resume run"),
 ]
 
 

@@ -18,7 +18,8 @@ from byhand.data import Dataset
 def test_checkpoints_are_models_that_load(tmp_path):
     model, path = network(), tmp_path / "model.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train(model, Checkpoint(lambda m: bh.save(m, path), seconds=0), At(7, interrupt))  # within the second epoch
+        # within the second epoch
+        train(model, Checkpoint(lambda run: bh.save(run.model, path), seconds=0), At(7, interrupt))
     assert np.array_equal(bh.load(path).model[0].weight.data, model[0].weight.data)
 
 
@@ -54,7 +55,7 @@ def test_the_last_good_checkpoint_survives(spoiler):
             run.loss = math.nan
 
     saved = []
-    checkpoint = Checkpoint(lambda model: saved.append(model.state_dict()), seconds=0)
+    checkpoint = Checkpoint(lambda run: saved.append(run.model.state_dict()), seconds=0)
     run = train(network(), At(7, break_it), StopOnNaN(), checkpoint, batch_size=10)
     assert run.failed and len(saved) == 6 + 1  # before each sound step, and after the first epoch
     assert all(np.isfinite(value).all() for state in saved for value in state.values())

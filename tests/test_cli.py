@@ -34,7 +34,7 @@ def test_results_and_notices_are_kept_apart(away, tiny):
     assert "\x1b" not in err and "\r" not in err, "there is no terminal, so there is no bar and no color"
     assert max(map(len, err.splitlines())) <= 80
     assert {path.name for path in (away / "run").iterdir()} == {"model.safetensors", "config.json", "history.jsonl",
-                                                                "model-card.md", "report.html"}
+                                                                "model-card.md", "report.html", "result.json"}
 
 
 def test_json_is_one_object_and_quiet_is_quiet(away, tiny):
@@ -94,11 +94,12 @@ def interrupted(words):
 def test_ctrl_c_keeps_the_last_checkpoint(options, away, tiny):
     code, out, err = interrupted(["train", "relu-10", "--data", tiny, "--epochs", 1_000_000, "--out", "run", *options])
     assert code == 130
-    assert err.splitlines()[-1] == "byhand: interrupted; the last checkpoint is run/model.safetensors."
+    assert err.splitlines()[-1] == "byhand: interrupted; to go on: byhand train --resume run"
     assert (the_object(out)["exit_code"] == 130) if options else out == ""
     saved = bh.load("run/model.safetensors")
     assert saved.recipe == "relu-10" and saved.predict(np.zeros((1, 1, 28, 28), np.uint8)).shape == (1, 10)
-    assert {path.name for path in Path("run").iterdir()} == {"model.safetensors", "config.json", "history.jsonl"}
+    assert {path.name for path in Path("run").iterdir()} - {"checkpoint-previous.safetensors"} == {
+        "model.safetensors", "config.json", "history.jsonl", "checkpoint.safetensors"}
     assert json.loads(Path("run/history.jsonl").read_text().splitlines()[0])["epoch"] == 1
 
 
@@ -150,4 +151,4 @@ def test_a_terminal_is_left_clean_by_ctrl_c(away, tiny):
     code, screen = in_a_terminal(words, until=b"epoch       1/1000000")
     assert code == 130
     assert screen.count("\x1b[?25l") == screen.count("\x1b[?25h") == 1
-    assert screen.rstrip().endswith("byhand: interrupted; the last checkpoint is run/model.safetensors.")
+    assert screen.rstrip().endswith("byhand: interrupted; to go on: byhand train --resume run")

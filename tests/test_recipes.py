@@ -19,7 +19,7 @@ QUICK = {"scalar": {"images": 20}, "numpy-tutorial": {"epochs": 1}, "binary-zero
 PROMISED = {"version", "recipe", "dataset", "train_samples", "seed", "epochs", "parameters", "train_accuracy",
             "validation_accuracy", "test_accuracy", "test_interval", "train_seconds", "total_seconds",
             "samples_per_second", "kernels", "threads", "run", "model"}
-RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "model-card.md", "report.html"}
+RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "model-card.md", "report.html", "result.json"}
 
 
 def quick(name):
@@ -228,7 +228,8 @@ def test_several_seeds(tiny, tmp_path):
                        callbacks=lambda seed: asked.append(seed) or [])
     runs = result["runs"]
     assert [run["seed"] for run in runs] == [4, 5, 6] == asked
-    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6", "result.json", "report.html"}
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-4", "seed-5", "seed-6", "config.json", "result.json",
+                                                          "report.html"}
     assert json.loads((tmp_path / "result.json").read_text()) == result
     accuracies = [run["test_accuracy"] for run in runs]
     assert result["test_accuracy"] == pytest.approx(np.mean(accuracies))

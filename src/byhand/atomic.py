@@ -7,11 +7,14 @@ the old file or the new one.
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 
-def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
-    """Write `content`, one piece after the other, to `path`, replacing what is there.
+def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview,
+                     previous: str | os.PathLike[str] | None = None) -> None:
+    """Write `content`, one piece after the other, to `path`, replacing what is there. What is there goes on under the
+    name `previous`, if one is given: at every moment a whole file has one of the two names.
 
     Raises OSError and leaves what was there as it was if there is no such folder, it cannot be written to, or the disk
     is full.
@@ -27,12 +30,21 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview)
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None:
+            with suppress(FileNotFoundError):  # the first of all has no previous one
+                os.replace(target, previous)
         os.replace(temporary, target)
     except OSError as error:
         raise type(error)(f"{target} cannot be written: {error.strerror}.") from error
     finally:
         temporary.unlink(missing_ok=True)  # once renamed, it is gone
     sync_folder(target.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left behind. Only where nobody is writing: it would take his file away."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

@@ -78,10 +78,11 @@ class ProgressBar(Callback):
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None),
                             TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True), TextColumn("left"),
                             console=self.console, transient=True, disable=not self.console.is_terminal)
-        self.task = self.bar.add_task(f"epoch 1/{run.epochs}", total=run.epochs * run.batches, figures="")
         self.bar.start()
 
     def on_step(self, run: Run) -> None:
+        if not self.samples:  # the first step of all, or of those that were left when it was interrupted
+            self.task = self.bar.add_task("", total=run.epochs * run.batches, completed=run.step, figures="")
         self.samples += len(run.inputs)
         rate = self.samples / (time.perf_counter() - self.begun)
         accuracy = run.correct / run.seen

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from byhand import nn
-from byhand.callbacks import Callback, Run, StopOnNaN, check_callbacks, listening
+from byhand.callbacks import Callback, Run, State, StopOnNaN, check_callbacks, listening
 from byhand.data import Dataset, Loader, Normalize, split
 from byhand.data.dataset import as_dataset
 from byhand.inference import Evaluation, Loss, count_correct, evaluate, precision, weighted
@@ -28,7 +28,7 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
         rng: np.random.Generator, epochs: int = 1, batch_size: int | None = 32, shuffle: bool = True,
         drop_last: bool = False, validation: Samples | float | None = 0.1, test: Samples | None = None,
         normalize: Normalize | None = None, augment: Callable[[Array, np.random.Generator], Array] | None = None,
-        callbacks: Sequence[Callback] = ()) -> Run:
+        callbacks: Sequence[Callback] = (), resume: State | None = None) -> Run:
     """Train `model` on `train`. This, `validation` and `test` are each a Dataset or a pair of arrays (inputs, targets).
 
     loss(outputs, targets) returns a Tensor with one number; sample weights of the data set are passed to it as
@@ -40,9 +40,13 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
     (the split, the order, dropout, augmentation) comes from `rng`: the same seed gives the same bits. Whatever the
     callbacks, training stops where a number is not finite (`StopOnNaN`).
 
+    `resume`: the state of a run that was interrupted, `bh.files.load_checkpoint(path)`. Called again with the same
+    arguments otherwise, a generator with the same seed among them, fit goes on from there, in the middle of an epoch if
+    need be, and ends with the same bits as if nothing had happened.
+
     Returns the Run: its `history` has a record an epoch, `stopped` says why it ended early, and `failed` whether that
     was a failure. Raises ValueError for an optimizer of another model, epochs or a batch size below 1, augmentation
-    without shuffling, and for data, targets or weights that do not fit.
+    without shuffling, for data, targets or weights that do not fit, and for the state of another run.
     """
     check(model, optimizer, rng, epochs, shuffle or augment is None)
     check_callbacks(callbacks)
@@ -53,12 +57,15 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
     whole = batch_size is None and augment is None  # then the order of the samples makes no difference
     loader = Loader(train, batch_size, rng=rng if shuffle and not whole else None, normalize=normalize, augment=augment,
                     drop_last=drop_last, dtype=precision(model))
-    run = Run(model, optimizer, epochs, len(loader), len(train))
+    run = Run(model, optimizer, epochs, len(loader), len(train), rng=rng, loader=loader, callbacks=callbacks)
     forget_gradients(run)
     with listening(callbacks, run), np.errstate(all="ignore"):  # StopOnNaN says more than NumPy's warnings
+        if resume is not None:
+            run.load_state_dict(resume)
         while run.epoch < epochs and not run.stopped:
             begun = time.perf_counter()
-            run.seen, run.total_loss, run.correct = 0, 0.0, 0.0
+            if not loader.position:  # else an interrupted epoch goes on, with its sums
+                run.seen, run.total_loss, run.correct = 0, 0.0, 0.0
             for inputs, targets, weights in loader:
                 if weights is not None and not weights.any():
                     run.step += 1
@@ -78,7 +85,10 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
                 optimizer.step()
                 forget_gradients(run)
                 run.step += 1
-            run.seconds += time.perf_counter() - begun
+                begun = run.lap(begun)
+                for callback in callbacks:
+                    callback.on_step_end(run)
+            run.lap(begun)
             if run.failed:
                 break
             run.epoch += 1

@@ -1,16 +1,16 @@
 """What happens around the training loop: records, progress, stopping, saving, the learning rate.
 
-The loop itself (`byhand.train`) only learns. Everything else listens: a callback is told when training begins, at each
-step (when the gradients of a batch are known, just before the update), at the end of each epoch, and when training
-ends. It sees the whole state of the run, and may change the optimizer's learning rate or end the run by setting
-`run.stopped` to the reason.
+The loop itself (`byhand.train`) only learns. Everything else listens: a callback is told when training begins, before
+each update (when the gradients of a batch are known) and after it, at the end of each epoch, and when training ends. It
+sees the whole state of the run, and may change the optimizer's learning rate or end the run by setting `run.stopped` to
+the reason.
 """
 
 from byhand.callbacks.checkpoint import Checkpoint
 from byhand.callbacks.faults import StopOnNaN
 from byhand.callbacks.improving import EarlyStopping, ReduceOnPlateau, Schedule
-from byhand.callbacks.run import Callback, Run, check_callbacks, listening
+from byhand.callbacks.run import Callback, Run, State, check_callbacks, listening
 from byhand.history import Epoch, History
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "History", "ReduceOnPlateau", "Run", "Schedule",
+__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "History", "ReduceOnPlateau", "Run", "Schedule", "State",
            "StopOnNaN", "check_callbacks", "listening"]

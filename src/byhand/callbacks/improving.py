@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from byhand.callbacks.run import Callback, Run
+from byhand.callbacks.run import Callback, Run, State
 from byhand.nn.layers import positive
+from byhand.optim.groups import checked
 from byhand.schedules import OnPlateau
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +37,12 @@ class Schedule(Callback):
     def on_train_end(self, run: Run) -> None:
         run.optimizer.lr = self.base  # for whoever trains on with it
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"base": self.base}
+
+    def load_state_dict(self, state: State) -> None:
+        self.base = checked("lr", state["base"])
+
 
 class ReduceOnPlateau(Callback):
     """Lower the learning rate when `monitor` has not improved for some epochs. Used in a second run it goes on where
@@ -55,6 +62,13 @@ class ReduceOnPlateau(Callback):
     def on_train_end(self, run: Run) -> None:
         run.optimizer.lr = self.base
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"base": self.base, "plateau": self.plateau.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.plateau.load_state_dict(state["plateau"])
+        self.base = checked("lr", state["base"])
+
 
 class EarlyStopping(Callback):
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs, and give the model the
@@ -65,6 +79,7 @@ class EarlyStopping(Callback):
         self.patience, self.monitor, self.min_delta = patience, monitor, min_delta
 
     def on_train_begin(self, run: Run) -> None:
+        self.model = run.model
         self.best = math.inf
         self.best_epoch = 0
         self.weights: dict[str, Array] | None = None
@@ -79,6 +94,16 @@ class EarlyStopping(Callback):
     def on_train_end(self, run: Run) -> None:
         if self.weights is not None:
             run.model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: State) -> None:
+        weights = state["weights"]
+        shapes = {name: array.shape for name, array in self.model.state_dict().items()}
+        if weights is not None and {name: np.shape(array) for name, array in weights.items()} != shapes:
+            raise ValueError("the best weights that it holds are of another network")
+        self.best, self.best_epoch, self.weights = float(state["best"]), int(state["best_epoch"]), weights
 
 
 def shortfall(run: Run, name: str) -> float:

@@ -7,20 +7,38 @@ shows it the `Run`: the model, the optimizer, how far it is and how well it does
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from byhand.history import History
+from byhand.history import Epoch, History
 from byhand.inference import Evaluation
 from byhand.nn.module import Module
 from byhand.optim import Optimizer
 from byhand.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
+State = Mapping[str, Any]
+"""What `state_dict` returns: under names, arrays and what JSON can hold."""
+SIZES = ("epochs", "batches", "samples")
+COUNTERS = ("epoch", "step", "loss", "seen", "total_loss", "correct", "seconds", "stopped", "failed")
+
+
+class Pass(Protocol):
+    """Goes through the samples, such as a Loader, and knows how far it is."""
+
+    position: int
+    """Steps done in this epoch; 0 between epochs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it takes to go on from here."""
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from there."""
 
 
 @dataclass
@@ -57,6 +75,10 @@ class Run:
     """Why training is to end before its time; empty while it is not."""
     failed: bool = False
     """Whether that reason is a failure."""
+    rng: np.random.Generator | None = None
+    """Where all that is random comes from."""
+    loader: Pass | None = None
+    callbacks: Sequence[Callback] = ()
     parameters: list[Tensor] = field(init=False, repr=False)
     """Of the model, looked up once: a look-up at each step would cost a small network a quarter of its time."""
 
@@ -68,9 +90,83 @@ class Run:
         """The part of all steps that is done, 0 to 1."""
         return self.step / max(1, self.epochs * self.batches)
 
+    def lap(self, begun: float) -> float:
+        """Count the time since `begun` as spent learning, and return the time that it is now."""
+        now = time.perf_counter()
+        self.seconds += now - begun
+        return now
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it takes to go on as if nothing had happened, to the bit. Between two steps it is whole."""
+        return {
+            "sizes": {name: getattr(self, name) for name in SIZES},
+            "counters": {name: getattr(self, name) for name in COUNTERS},
+            "history": [dict(record) for record in self.history],
+            "model": self.model.state_dict(),
+            "parameters": self.optimizer.flat.copy(),  # also those that are not the model's
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.rng and self.rng.bit_generator.state,
+            "loader": self.loader and self.loader.state_dict(),
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in remembering(self.callbacks)],
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from what `state_dict` returned. Raises ValueError, and changes nothing, if it is of another run."""
+        before = self.state_dict()
+        try:
+            self.take_over(state)
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            self.take_over(before)
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+            raise ValueError(f"this checkpoint does not fit this run: {reason}.") from None
+
+    def take_over(self, state: State) -> None:
+        """`load_state_dict`, which may break off in the middle."""
+        for name in SIZES:
+            if state["sizes"][name] != getattr(self, name):
+                raise ValueError(f"it is of a run with {state['sizes'][name]} {name}, and this one has "
+                                 f"{getattr(self, name)}")
+        flat = np.asarray(state["parameters"])
+        if flat.shape != self.optimizer.flat.shape:
+            raise ValueError(f"its optimizer has {flat.size} parameters, and this one {self.optimizer.flat.size}")
+        self.optimizer.flat[...] = flat
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.rng is not None:
+            self.rng.bit_generator.state = state["generator"]
+        if self.loader is not None:
+            self.loader.load_state_dict(state["loader"])
+        mine = remembering(self.callbacks)
+        names = [[name for name, _ in state["callbacks"]], [type(callback).__name__ for callback in mine]]
+        if names[0] != names[1]:
+            raise ValueError(f"its callbacks are {names[0]}, and those of this run {names[1]}")
+        for callback, (_, remembered) in zip(mine, state["callbacks"], strict=True):
+            callback.load_state_dict(remembered)
+        self.count_from(state["counters"], state["history"])
+
+    def count_from(self, counters: State, history: list[Epoch]) -> None:
+        """Set the counters and the records. Raises ValueError for such as no run of this size has."""
+        for name in COUNTERS:
+            if type(counters[name]) is not type(getattr(self, name)):
+                raise ValueError(f"its {name} is {counters[name]!r:.40}")
+        epoch, step = counters["epoch"], counters["step"]
+        position = 0 if self.loader is None else self.loader.position
+        possible = 0 <= epoch <= self.epochs and 0 <= step <= self.epochs * self.batches
+        if not possible or (step != epoch * self.batches + position and not counters["stopped"]):
+            raise ValueError(f"it says step {step} and epoch {epoch}, where an epoch has {self.batches} steps")
+        if len(history) != epoch:
+            raise ValueError(f"it has {len(history)} records of {epoch} epochs")
+        self.history = History(dict(record) for record in history)
+        for name in COUNTERS:
+            setattr(self, name, counters[name])
+
 
 class Callback:
-    """Does nothing, four times. Override what you need."""
+    """Does nothing, five times. Override what you need.
+
+    One that remembers something from step to step, or from epoch to epoch, that the run is not to forget when it is
+    interrupted, also has a `state_dict` and a `load_state_dict`.
+    """
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step."""
@@ -78,11 +174,26 @@ class Callback:
     def on_step(self, run: Run) -> None:
         """The gradients of a batch are known; the update comes next."""
 
+    def on_step_end(self, run: Run) -> None:
+        """The update is made: the run stands between two steps."""
+
     def on_epoch_end(self, run: Run) -> None:
         """After the validation of an epoch; its record is `run.history[-1]`."""
 
     def on_train_end(self, run: Run) -> None:
         """After the last step, however training ended, by Ctrl-C or an error too."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is to be remembered: under names, arrays and what JSON can hold."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from what `state_dict` returned; called after `on_train_begin`."""
+
+
+def remembering(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Those that have a state."""
+    return [callback for callback in callbacks if type(callback).state_dict is not Callback.state_dict]
 
 
 def check_callbacks(callbacks: Any) -> None:

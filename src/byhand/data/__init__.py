@@ -12,6 +12,7 @@ Everything here is plain NumPy arrays; nothing knows about networks. `published`
 
 from byhand.data.augment import Affine, warp
 from byhand.data.dataset import Dataset, Splits, split
+from byhand.data.fingerprint import fingerprint
 from byhand.data.idx import digest, read_idx, write_idx
 from byhand.data.loader import Loader, Normalize
 from byhand.data.published import FASHION_MNIST, KNOWN, MINI, MNIST, Published, Wheel
@@ -20,6 +21,6 @@ from byhand.data.sources import fetch, info, load, load_or_mini
 
 __all__ = [
     "FASHION_MNIST", "KNOWN", "MINI", "MNIST", "Affine", "DataUnavailable", "Dataset", "Loader", "Normalize",
-    "Published", "Splits", "Wheel", "digest", "fetch", "info", "load", "load_or_mini", "read_idx", "split", "warp",
-    "write_idx",
+    "Published", "Splits", "Wheel", "digest", "fetch", "fingerprint", "info", "load", "load_or_mini", "read_idx",
+    "split", "warp", "write_idx",
 ]

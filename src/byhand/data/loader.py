@@ -156,6 +156,10 @@ class Loader:
         if self.dtype.kind != "f":
             raise ValueError(f"a network computes with floating-point numbers; dtype cannot be {self.dtype}")
         self.whole: Batch | None = None  # the batch, once prepared, where every pass would prepare the same one
+        self.position = 0
+        """Batches handed out in the pass at hand; 0 between passes."""
+        self._drawn: Mapping[str, Any] | None = None  # the generator, just before it drew the order of this pass
+        self._left_off: tuple[Array | None, int] | None = None  # the order and the place where the next pass goes on
         if len(self) == 0:
             raise ValueError(f"{len(dataset)} samples do not fill one batch of {self.batch_size}; "
                              "take smaller batches, or do not set drop_last")
@@ -166,14 +170,52 @@ class Loader:
         return full + (left > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.rng is None and self.batch_size >= len(self.dataset):
+        order, first = self._left_off or (self._order(), 0)
+        self._left_off = None
+        for batch in range(first, len(self)):
+            self.position = batch + 1
+            yield self._batch(batch, order)
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the pass at hand is, and the generator as it was when the order of this pass was drawn: that takes
+        less room than the order."""
+        return {"batch_size": self.batch_size, "position": self.position,
+                "drawn": self._drawn if self.position else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next pass go on where that one was. (Restoring the generator itself is left to its owner.)
+
+        Raises ValueError for a place that no pass of this loader comes to; what the generator raises for a state that
+        is none.
+        """
+        position, drawn = state["position"], state["drawn"]
+        if state["batch_size"] != self.batch_size:
+            raise ValueError(f"its batches are of {state['batch_size']}, and these of {self.batch_size}")
+        if type(position) is not int or not 0 <= position <= len(self):
+            raise ValueError(f"its position {position!r} is none in a pass of {len(self)} batches")
+        if (drawn is not None) != (position > 0 and self.rng is not None):
+            raise ValueError("its samples are in another order: either it or this one does not shuffle")
+        order = None
+        if self.rng is not None and drawn is not None:
+            now = self.rng.bit_generator.state
+            self.rng.bit_generator.state = drawn
+            order = self._order()
+            self.rng.bit_generator.state = now
+        self.position, self._left_off = position, (order, position) if position else None
+
+    def _order(self) -> Array | None:
+        if self.rng is None:
+            return None
+        self._drawn = self.rng.bit_generator.state
+        return self.rng.permutation(len(self.dataset))
+
+    def _batch(self, number: int, order: Array | None) -> Batch:
+        if order is None and self.batch_size >= len(self.dataset):
             self.whole = self.whole or self._prepare(slice(None))
-            yield self.whole
-            return
-        order = None if self.rng is None else self.rng.permutation(len(self.dataset))
-        for batch in range(len(self)):
-            rows = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-            yield self._prepare(rows if order is None else order[rows])
+            return self.whole
+        rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        return self._prepare(rows if order is None else order[rows])
 
     def _prepare(self, rows: slice | Array) -> Batch:
         inputs = np.asarray(self.dataset.inputs[rows])

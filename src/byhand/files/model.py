@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import predict
-from byhand.terminal import printable
 from byhand.files.architecture import build, describe
-from byhand.files.plain_json import from_json
+from byhand.files.plain_json import as_json, from_json
+from byhand.files.tensors import read_tensors, short
 
 Array = np.ndarray[Any, Any]
 VERSION = 1
-LONGEST_REASON = 300  # characters
 LARGEST_INPUT = 4096 * 4096  # numbers in one sample
 
 
@@ -115,21 +113,6 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     write_atomically(path, content)
 
 
-def as_json(name: str, value: Any) -> str:
-    """`value` in JSON, with NumPy's numbers and arrays as Python's."""
-    def plain(part: Any) -> Any:
-        if isinstance(part, np.generic | np.ndarray):
-            return part.tolist()
-        if isinstance(part, Mapping):
-            return dict(part)
-        raise TypeError(f"it cannot hold a {type(part).__name__}")
-
-    try:
-        return json.dumps(value, default=plain)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be something that JSON can hold ({error}).") from None
-
-
 def load(path: str | os.PathLike[str]) -> SavedModel:
     """Read a model file. Nothing in it is run, imported or unpickled, and nothing is allocated on its word alone.
 
@@ -139,13 +122,9 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}.")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
-        with path.open("rb") as raw:
-            from_json(raw.read(int.from_bytes(raw.read(8), "little")))  # the header: does it say everything once?
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path} is not a safetensors file, or is damaged ({short(error)}).") from None
+        metadata, state = read_tensors(path)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
     if metadata.get("format") != "byhand":
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
                              "safetensors.numpy.load_file(path) with load_state_dict().")
@@ -160,12 +139,6 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     except (ValueError, KeyError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
         raise ModelFileError(f"{path} does not describe a network: {reason}.") from None
-
-
-def short(error: Exception | str) -> str:
-    """What it says, without the end of its sentence. It may quote the file, in which may be anything, without end."""
-    text = printable(" ".join(str(error).split()).rstrip("."))
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:

@@ -9,11 +9,11 @@ from byhand.kernels.reference import (
     conv2d_input_gradient, conv2d_weight_gradient, dropout_mask, erf, layer_norm, layer_norm_gradient, max_pool2d,
     max_pool2d_gradient, softmax_cross_entropy
 )
-from byhand.kernels.threads import follow_environment, get_num_threads, set_num_threads
+from byhand.kernels.threads import blas, follow_environment, get_num_threads, set_num_threads
 
 __all__ = [
-    "Window", "avg_pool2d", "avg_pool2d_gradient", "batch_norm", "batch_norm_gradients", "channel_sum", "conv2d",
-    "conv2d_input_gradient", "conv2d_weight_gradient", "dropout_mask", "erf", "get_num_threads", "layer_norm",
+    "Window", "avg_pool2d", "avg_pool2d_gradient", "batch_norm", "batch_norm_gradients", "blas", "channel_sum",
+    "conv2d", "conv2d_input_gradient", "conv2d_weight_gradient", "dropout_mask", "erf", "get_num_threads", "layer_norm",
     "layer_norm_gradient", "max_pool2d", "max_pool2d_gradient", "set_num_threads", "softmax_cross_entropy",
 ]
 

@@ -23,6 +23,13 @@ def get_num_threads() -> int:
     return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
 
+def blas() -> str:
+    """What multiplies matrices here, with its version and the processor that it works for: the last bits of a product
+    depend on it."""
+    return ", ".join(" ".join(str(pool.get(fact, "")) for fact in ("internal_api", "version", "architecture")).strip()
+                     for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
 def follow_environment() -> None:
     """Obey BYHAND_NUM_THREADS, if it is set. Raises ValueError if it is not a whole number of at least 1."""
     text = os.environ.get("BYHAND_NUM_THREADS", "").strip()

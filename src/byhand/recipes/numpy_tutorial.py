@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from byhand import losses, nn
-from byhand.callbacks import Callback, Run
+from byhand.callbacks import Callback, Run, State
 from byhand.data import Normalize, Splits
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
@@ -61,8 +61,9 @@ class NumpyTutorial(Recipe):
         """Plain stochastic gradient descent."""
         return SGD(model.parameters(), lr=self.lr)
 
-    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
+    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback],
+              resume: State | None = None) -> Run:
         """In the order of the file."""
         return fit(model, parts.train, loss=self.loss, optimizer=self.optimizer(model), rng=rng, epochs=self.epochs,
                    batch_size=self.batch_size, shuffle=False, validation=parts.validation,
-                   normalize=self.normalization(parts.train), callbacks=callbacks)
+                   normalize=self.normalization(parts.train), callbacks=callbacks, resume=resume)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from byhand import losses, nn
-from byhand.callbacks import Callback, Run
+from byhand.callbacks import Callback, Run, State
 from byhand.data import KNOWN, Dataset, Normalize, Splits, split
 from byhand.optim import Adam, Optimizer
 from byhand.tensor import Tensor
@@ -87,11 +87,12 @@ class Recipe:
         """The learning-rate schedule, early stopping."""
         return []
 
-    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
-        """Let the network learn."""
+    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback],
+              resume: State | None = None) -> Run:
+        """Let the network learn, from the start or from where an interrupted run was."""
         return fit(model, parts.train, loss=self.loss, optimizer=self.optimizer(model), rng=rng, epochs=self.epochs,
                    batch_size=self.batch_size, validation=parts.validation, normalize=self.normalization(parts.train),
-                   augment=self.augment(), callbacks=[*self.callbacks(), *callbacks])
+                   augment=self.augment(), callbacks=[*self.callbacks(), *callbacks], resume=resume)
 
     def settings(self) -> dict[str, Any]:
         """The recipe's settings by name."""

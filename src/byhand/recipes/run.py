@@ -2,50 +2,69 @@
 
 The test set is looked at once, after the last step, when nothing is left to choose. What was done and what came out is
 written down beside the model: `config.json` says how to do it again, `history.jsonl` has a line an epoch,
-`model-card.md` says in words what the model is good for.
+`model-card.md` says in words what the model is good for, and `result.json` holds the figures. It comes last: a run
+without it is not finished, and goes on from its checkpoint.
 """
 
 import datetime
 import json
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import byhand
 from byhand import kernels
-from byhand.atomic import write_atomically
-from byhand.callbacks import Callback, Checkpoint, Epoch, Run, StopOnNaN
+from byhand.atomic import sweep, write_atomically
+from byhand.callbacks import Callback, Checkpoint, Epoch, Run, State, StopOnNaN
 from byhand.data import Dataset, Splits
 from byhand.data.dataset import has_classes
+from byhand.files import latest_checkpoint, save, save_checkpoint
+from byhand.files.checkpoint import remove_checkpoints
+from byhand.files.plain_json import from_json
 from byhand.inference import Evaluation, evaluate
-from byhand.files import save
 from byhand.nn import Module
 from byhand.nn.module import ShapeError
+from byhand.recipes.configuration import CONFIG, Notify, configuration, write_json
 from byhand.report import Outcome, card, command, page, write_pages
 from byhand.recipes.recipe import Parts, Recipe, is_published
 
 Result = dict[str, Any]
 Notice = Callable[[Recipe, Module, Parts], None]
+CHECKPOINT, HISTORY, RESULT = "checkpoint.safetensors", "history.jsonl", "result.json"
 
 
-class History(Callback):
-    """Adds each epoch's record to a file as soon as it is known, so that Ctrl-C loses none."""
+class HistoryFile(Callback):
+    """Adds each epoch's record to a file as soon as it is known. Where that fails, the next record comes with those
+    before it, as in a run that goes on."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_train_begin(self, run: Run) -> None:
-        self.path.write_bytes(b"")
+        self.path, self.whole = path, False
 
     def on_epoch_end(self, run: Run) -> None:
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(strict(run.history[-1])) + "\n")
+        whole, self.whole = self.whole, False
+        with suppress(OSError):  # the checkpoint says so, and has them all
+            if whole:
+                add(self.path, json_lines(run.history[-1:]))
+            else:
+                write_atomically(self.path, json_lines(run.history))
+            self.whole = True
+
+
+def add(path: Path, line: bytes) -> None:
+    """Add a line to a file, or nothing of it."""
+    with path.open("ab", buffering=0) as file:
+        end = file.tell()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(f"{path} cannot be written: there is no room for a line.")
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 class TrainingFailed(RuntimeError):
@@ -74,11 +93,13 @@ def run_folder(recipe: Recipe, out: Path | None = None, root: Path = Path("runs"
 
 
 def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbacks: Sequence[Callback] = (),
-               begin: Notice | None = None) -> Result:
+               begin: Notice | None = None, checkpoint: Callable[[Callable[[Run], None]], Checkpoint] = Checkpoint,
+               resume: State | None = None) -> Result:
     """Train once, evaluate once, and leave the run folder. Returns what `byhand train --json` prints.
 
-    begin(recipe, model, parts) is told what is about to be trained. Raises ValueError if the data does not fit the
-    recipe, TrainingFailed if the loss stopped being a number.
+    begin(recipe, model, parts) is told what is about to be trained. checkpoint(save) makes the callback that decides
+    when to save. `resume`: the state of a run with this recipe, data and seed that was interrupted. Raises ValueError
+    if the data or the state does not fit the recipe, TrainingFailed if the loss stopped being a number.
     """
     started = time.perf_counter()
     rng = np.random.default_rng(seed)
@@ -90,27 +111,63 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     path = folder / "model.safetensors"
     about: dict[str, Any] = {"input_shape": parts.train.inputs.shape[1:], "normalize": normalize,
                              "classes": parts.train.classes, "recipe": recipe.name}
-    checkpoint = Checkpoint(lambda m: save(m, path, **about))
+
+    def keep(run: Run) -> None:
+        save(run.model, path, **about)
+        save_checkpoint(run.state_dict(), folder / CHECKPOINT)
+
     config = configuration(recipe, data, seed)
-    write_json(folder / "config.json", config)
+    if resume is None:
+        write_json(folder / CONFIG, config)
     try:
-        run = recipe.train(model, parts, rng, [StopOnNaN(), checkpoint, History(folder / "history.jsonl"), *callbacks])
+        listeners = [StopOnNaN(), HistoryFile(folder / HISTORY), *callbacks, checkpoint(keep)]
+        run = recipe.train(model, parts, rng, listeners, resume)
     except ValueError:  # a setting that does not fit: where nothing was learned, nothing is left behind
         if not path.exists():
-            for name in ("config.json", "history.jsonl"):
+            for name in (CONFIG, HISTORY):
                 (folder / name).unlink(missing_ok=True)
         raise
+    write_atomically(folder / HISTORY, json_lines(run.history))
     if run.failed:
         raise TrainingFailed(f"Training stopped: {run.stopped}")
     measured = {name: evaluate(model, part, normalize=normalize) for name, part in
                 (("train", parts.train), ("validation", parts.validation), ("test", parts.test)) if part is not None}
+    before = resume["counters"]["seconds"] if resume else 0.0
     result = figures(recipe, data, parts, model, run, measured) | {
-        "seed": seed, "total_seconds": round(time.perf_counter() - started, 3), "run": str(folder), "model": str(path)}
+        "seed": seed, "total_seconds": round(before + time.perf_counter() - started, 3), "run": str(folder),
+        "model": str(path), "resumed": resume is not None}
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
     outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
                       run.history, model, parts.train, parts.test, measured["test"].outputs,
                       0 if parts.validation is None else len(parts.validation))
-    return result | write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
+    result |= write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
+    write_json(folder / RESULT, result)
+    remove_checkpoints(folder / CHECKPOINT)
+    return result
+
+
+def resume_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, notify: Notify, **options: Any) -> Result:
+    """`run_recipe` from the last checkpoint in its folder, or from the start if there is none; nothing but the result
+    if it is finished. notify(sentence) is told which. Raises ValueError for a checkpoint that is damaged or does not
+    fit, and what `run_recipe` raises."""
+    sweep(folder)
+    if (folder / RESULT).is_file():
+        remove_checkpoints(folder / CHECKPOINT)
+        notify(f"The run {folder} is finished; this is its result.")
+        return read_result(folder)
+    state = latest_checkpoint(folder / CHECKPOINT, notify)
+    notify(f"Going on from {folder / CHECKPOINT}." if state else f"{folder} has no checkpoint yet: beginning again.")
+    return run_recipe(recipe, data, seed=seed, folder=folder, resume=state, **options)
+
+
+def read_result(folder: Path) -> Result:
+    """What `run_recipe` returned, with the folder where it is now. Raises ValueError if it is damaged."""
+    path = folder / RESULT
+    try:
+        result = dict(from_json(path.read_bytes())) | {"run": str(folder), "model": str(folder / "model.safetensors")}
+        return result | ({"report": str(folder / "report.html")} if result["report"] else {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); without it the run would be made again.") from None
 
 
 def prepared(recipe: Recipe, data: Splits, rng: np.random.Generator) -> Parts:
@@ -141,13 +198,6 @@ def fitting_network(recipe: Recipe, train: Dataset, rng: np.random.Generator) ->
     return model
 
 
-def configuration(recipe: Recipe, data: Splits, seed: int) -> dict[str, Any]:
-    """All it takes to repeat the run."""
-    return {"recipe": recipe.name, "settings": recipe.settings(), "dataset": data.name, "source": str(data.source),
-            "seed": seed, "threads": kernels.get_num_threads(), "kernels": "numpy", "byhand": byhand.__version__,
-            "numpy": np.__version__, "python": platform.python_version(), "machine": platform.machine()}
-
-
 def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
             measured: dict[str, Evaluation]) -> Result:
     """The result's figures, under the names that `--json` promises."""
@@ -165,11 +215,7 @@ def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
     }
 
 
-def strict(record: Epoch) -> dict[str, float | None]:
-    """JSON has no word for what is not a finite number."""
-    return {name: value if math.isfinite(value) else None for name, value in record.items()}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """A JSON file that a person can read."""
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+def json_lines(history: Sequence[Epoch]) -> bytes:
+    """A line of JSON for each record. JSON has no word for what is not a finite number: there it says null."""
+    strict = ({name: value if math.isfinite(value) else None for name, value in record.items()} for record in history)
+    return "".join(json.dumps(record) + "\n" for record in strict).encode()

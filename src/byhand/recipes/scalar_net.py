@@ -15,15 +15,17 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from byhand import nn, scalar
-from byhand.callbacks import Callback, Run, listening
+from byhand.callbacks import Callback, Run, State, listening
 from byhand.data import Dataset, Normalize, Splits, split
 from byhand.optim import SGD
 from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
+Samples = list[tuple[list[float], int]]
 MIDDLE_RATE = (scalar.training.LOWEST_RATE + scalar.training.HIGHEST_RATE) / 2
 
 
@@ -65,47 +67,80 @@ class ScalarNet(Recipe):
         fill(model, scalar.digits_net(random.Random(int(rng.integers(2**63))), pixels, classes))
         return model
 
-    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback]) -> Run:
+    def train(self, model: nn.Module, parts: Parts, rng: np.random.Generator, callbacks: Sequence[Callback],
+              resume: State | None = None) -> Run:
         """One image at a time, on single numbers. A run that a callback ends keeps the weights that it has."""
-        dice = random.Random(int(rng.integers(2**63)))
-        net = scalar_of(model)
+        images = Images(random.Random(int(rng.integers(2**63))), sum(p.size for p in model.parameters()))
         normalize = self.normalization(parts.train)
         samples = scalar_samples(parts.train, normalize)
-        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples),
-                  inputs=np.zeros((1, net.sizes[0])))
         watched = scalar_samples(parts.validation, normalize) if parts.validation is not None else []
-
-        def on_image(count: int, loss: float, right: bool) -> None:
-            run.loss, run.seen = loss, count
-            run.total_loss += loss
-            run.correct += right
-            if count % scalar.training.LOOK_EVERY == 0:
-                fill(model, net)  # for a checkpoint
-            for callback in callbacks:
-                callback.on_step(run)
-            run.step = count
-            if run.stopped:
-                raise Stopped
-
+        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples),
+                  inputs=np.zeros((1, *parts.train.inputs.shape[1:])), loader=images, callbacks=callbacks)
         with listening(callbacks, run):
-            begun = time.perf_counter()
-            try:
-                best = scalar.train(net, samples, watched, dice, on_image)
-            except Stopped:
-                best = scalar.training.accuracy(net, watched)
-            run.seconds = time.perf_counter() - begun
-            fill(model, net)
-            if run.failed:
-                return run
-            run.epoch = 1
-            run.history.append({"epoch": 1, "loss": run.total_loss / run.seen, "accuracy": run.correct / run.seen,
-                                "validation_accuracy": best, "learning_rate": self.lr, "seconds": run.seconds})
-            for callback in callbacks:
-                callback.on_epoch_end(run)
+            if resume is not None:
+                run.load_state_dict(resume)
+            if not run.epoch:
+                learn(run, images, samples, watched)
         return run
 
 
-def scalar_samples(dataset: Dataset, normalize: Normalize) -> list[tuple[list[float], int]]:
+class Images:
+    """How far a run has come through its images, and what it has drawn and found on the way."""
+
+    def __init__(self, dice: random.Random, weights: int) -> None:
+        self.dice, self.weights, self.best, self.position = dice, weights, scalar.training.Best(), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place, the generator, and the best weights with their accuracy."""
+        return {"position": self.position, "dice": self.dice.getstate(), "best": self.best.accuracy,
+                "weights": np.array(self.best.weights)}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from there."""
+        version, numbers, gauss = state["dice"]
+        if np.shape(state["weights"]) not in ((0,), (self.weights,)):
+            raise ValueError("the best weights that it holds are of another network")
+        self.dice.setstate((version, tuple(numbers), gauss))
+        self.best = scalar.training.Best(float(state["best"]), state["weights"].tolist())
+        self.position = state["position"]
+
+
+def learn(run: Run, images: Images, samples: Samples, watched: Samples) -> None:
+    """The one epoch of the run, or what is left of it."""
+    net = scalar_of(run.model)
+    begun = time.perf_counter()
+
+    def on_image(count: int, loss: float, right: bool) -> None:
+        nonlocal begun
+        run.loss, run.seen = loss, count
+        run.total_loss += loss
+        run.correct += right
+        for callback in run.callbacks:
+            callback.on_step(run)
+        run.step = images.position = count
+        if run.stopped:
+            raise Stopped
+        fill(run.model, net)
+        begun = run.lap(begun)
+        for callback in run.callbacks:
+            callback.on_step_end(run)
+
+    try:
+        found = scalar.train(net, samples, watched, images.dice, on_image, seen=images.position, best=images.best)
+    except Stopped:
+        found = scalar.training.accuracy(net, watched)
+    run.lap(begun)
+    fill(run.model, net)
+    if run.failed:
+        return
+    run.epoch, images.position = 1, 0
+    run.history.append({"epoch": 1, "loss": run.total_loss / run.seen, "accuracy": run.correct / run.seen,
+                        "validation_accuracy": found, "learning_rate": run.optimizer.lr, "seconds": run.seconds})
+    for callback in run.callbacks:
+        callback.on_epoch_end(run)
+
+
+def scalar_samples(dataset: Dataset, normalize: Normalize) -> Samples:
     """Each image as a list of normalized pixels (of MNIST: from 0 to 1), with its class."""
     pixels = normalize(np.asarray(dataset.inputs), np.float64).reshape(len(dataset), -1)
     return list(zip(pixels.tolist(), dataset.targets.tolist(), strict=True))

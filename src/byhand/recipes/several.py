@@ -14,30 +14,34 @@ from typing import Any
 
 from byhand.callbacks import Callback
 from byhand.data import Splits
+from byhand.recipes.configuration import CONFIG, configuration, write_json
 from byhand.report import overview as overview_page
 from byhand.report import write_pages
 from byhand.recipes.recipe import Recipe
-from byhand.recipes.run import Notice, Result, run_recipe, write_json
+from byhand.recipes.run import RESULT, Notice, Result, run_recipe
 
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 
 
 def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Path,
-              callbacks: Callable[[int], Sequence[Callback]] = lambda seed: [], begin: Notice | None = None) -> Result:
+              callbacks: Callable[[int], Sequence[Callback]] = lambda seed: [], begin: Notice | None = None,
+              one: Callable[..., Result] = run_recipe, **options: Any) -> Result:
     """Run a recipe with `seeds` seeds, from `seed` on; several leave a sub-folder each.
 
-    callbacks(seed) makes new ones for each run. The result of several runs holds them as `runs`; its accuracies,
+    callbacks(seed) makes new ones for each run. `one` is `run_recipe` or, in a folder where they were interrupted,
+    `resume_recipe`; it is given the options. The result of several runs holds them as `runs`; its accuracies,
     seconds and samples per second are their means, and so are the ends of `test_interval`, which says how sure one run
     can be. `test_sd` is the standard deviation of the test accuracy from seed to seed, and `model` is the one that did
     best on the validation data. The whole is also written to `result.json` in the folder.
     """
     if seeds == 1:
-        return run_recipe(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin)
+        return one(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin, **options)
+    write_json(folder / CONFIG, configuration(recipe, data, seed) | {"seeds": seeds})
     runs = []
     for s in range(seed, seed + seeds):
         own = folder / f"seed-{s}"
-        own.mkdir()
-        runs.append(run_recipe(recipe, data, seed=s, folder=own, callbacks=callbacks(s), begin=begin))
+        own.mkdir(exist_ok=True)
+        runs.append(one(recipe, data, seed=s, folder=own, callbacks=callbacks(s), begin=begin, **options))
         begin = None  # told once
     best = max(runs, key=lambda r: r["validation_accuracy"] or 0.0)
     together = dict(best)
@@ -50,7 +54,7 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
                  "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
                  "test_sd": spread(runs, "test_accuracy")}
     together |= write_pages(folder, {"report.html": overview_page(together)})
-    write_json(folder / "result.json", together)
+    write_json(folder / RESULT, together)
     return together
 
 

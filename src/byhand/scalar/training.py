@@ -7,6 +7,7 @@ the weights its own way, and only over many images do the pulls add up to someth
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from random import Random
 
 from byhand.scalar.network import Net, mean_squared_error, one_hot, predict, softmax
@@ -18,6 +19,14 @@ Sample = tuple[Sequence[float], int]
 LOWEST_RATE, HIGHEST_RATE = 0.50, 1.10
 LEARN_FROM_ALL = 2000
 LOOK_EVERY = 100
+
+
+@dataclass
+class Best:
+    """The weights that have read most of the validation images right so far."""
+
+    accuracy: float = -1.0
+    weights: Sequence[float] = ()
 
 
 def step(parameters: Iterable[Scalar], rate: float) -> None:
@@ -53,7 +62,8 @@ def digits_net(rng: Random, pixels: int = 784, classes: int = 10) -> Net:
 
 
 def train(net: Net, samples: Sequence[Sample], validation: Sequence[Sample], rng: Random,
-          on_image: Callable[[int, float, bool], None] | None = None) -> float:
+          on_image: Callable[[int, float, bool], None] | None = None, *, seen: int = 0,
+          best: Best | None = None) -> float:
     """Learn from each sample in turn, as the published scalar network does; return the best accuracy on `validation`.
 
     The loss is the mean-squared error of softmax against the one-hot target. The rate is drawn anew for each image,
@@ -64,30 +74,32 @@ def train(net: Net, samples: Sequence[Sample], validation: Sequence[Sample], rng
     and at the end it keeps the weights that read most of them right.
 
     on_image(count, loss, right) is called after each image: how many it has seen, the loss before the step, and whether
-    it read the image right. Raises ValueError without samples or validation, and for those that do not fit the network.
+    it read the image right. A training that was interrupted there goes on from the weights, the generator and the
+    `best` that it had, if it is told how many of the samples were `seen`. Raises ValueError without samples or
+    validation, and for those that do not fit the network.
     """
     if not samples or not validation:
         raise ValueError(f"training needs samples to learn from and others to validate with, got {len(samples)} and "
                          f"{len(validation)}.")
     parameters = net.parameters()
-    best, kept = -1.0, [p.data for p in parameters]
-    for count, (inputs, label) in enumerate(samples, start=1):
+    best = best or Best()
+    for count, (inputs, label) in enumerate(samples[seen:], start=seen + 1):
         outputs = net(inputs)
         loss = mean_squared_error(softmax(outputs), one_hot(label, len(outputs)))
         right = outputs.index(max(outputs)) == label
         if count <= LEARN_FROM_ALL or not right:
             loss.backward()
             step(parameters, rng.uniform(LOWEST_RATE, HIGHEST_RATE))
-        if on_image:
-            on_image(count, float(loss), right)
         if count % LOOK_EVERY == 0 or count == len(samples):
             found = accuracy(net, validation)
-            if found > best:
-                best, kept = found, [p.data for p in parameters]
-    for parameter, value in zip(parameters, kept, strict=True):
+            if found > best.accuracy:
+                best.accuracy, best.weights = found, [p.data for p in parameters]
+        if on_image:
+            on_image(count, float(loss), right)
+    for parameter, value in zip(parameters, best.weights, strict=True):
         parameter.data = value
         parameter.version += 1
-    return best
+    return best.accuracy
 
 
 def accuracy(net: Net, samples: Sequence[Sample]) -> float:
