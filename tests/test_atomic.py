@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from byhand.atomic import write_atomically
+from byhand.atomic import whole_folder, write_atomically
 
 
 def test_the_pieces_are_the_content(tmp_path):
@@ -100,3 +100,29 @@ def test_two_writers_and_a_reader_never_meet_half_a_file(tmp_path):
     assert [writer.wait() for writer in writers] == [0, 0]
     assert seen | {path.read_bytes()} <= {b"a" * 200_000, b"b" * 200_000}
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_takes_its_name_when_it_is_complete(tmp_path):
+    with whole_folder(tmp_path / "folder") as folder:
+        (folder / "below").mkdir()
+        (folder / "below" / "file").write_text("content")
+        assert not (tmp_path / "folder").exists()
+    assert os.listdir(tmp_path) == ["folder"] and (tmp_path / "folder" / "below" / "file").read_text() == "content"
+
+
+@pytest.mark.parametrize("mistake", [ValueError, KeyboardInterrupt])
+def test_a_folder_that_was_not_finished_is_gone(tmp_path, mistake):
+    with pytest.raises(mistake), whole_folder(tmp_path / "folder") as folder:
+        (folder / "file").write_text("content")
+        raise mistake
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_does_not_replace_what_is_there(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("old")
+    with pytest.raises(OSError), whole_folder(tmp_path / "folder") as folder:
+        (folder / "file").write_text("new")
+    assert os.listdir(tmp_path) == ["folder"] and (tmp_path / "folder" / "file").read_text() == "old"
+    with pytest.raises(FileNotFoundError, match="there is no folder"), whole_folder(tmp_path / "no" / "folder"):
+        raise AssertionError("not reached")

@@ -3,6 +3,7 @@
 The published sets of these tests are tiny and made here; their mirrors are folders.
 """
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -66,11 +67,11 @@ def test_a_damaged_file_in_a_folder_is_named(mirror):
 
 
 @pytest.mark.parametrize("source, says", [
-    ("mnits", "there is no data set and no folder 'mnits'; the data sets are mnist, fashion-mnist, mini; "
+    ("mnits", "there is no data set, no file and no folder 'mnits'; the data sets are mnist, fashion-mnist, mini; "
               "did you mean mnist?"),
     ("Fashion_MNIST", "did you mean fashion-mnist?"),
     ("/no/such/place", "no folder '/no/such/place'"),
-    (__file__, "is a file; give the folder"),
+    (os.devnull, "is neither a file nor a folder"),
 ])
 def test_a_source_that_is_not_there(source, says):
     with pytest.raises(ValueError) as error:

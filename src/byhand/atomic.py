@@ -1,4 +1,4 @@
-"""A file is written whole or not at all.
+"""A file is written whole or not at all, and so is a folder.
 
 The bytes go into a temporary file beside the target, are pushed to the disk, and only then take the target's name, in
 one step that cannot be seen half done. Whoever reads meanwhile, and whoever finds the folder after the power went, has
@@ -7,7 +7,9 @@ the old file or the new one.
 
 import os
 import secrets
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -20,10 +22,7 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview,
     is full.
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target} cannot be written: there is no folder {target.parent}.")
-    # A name of its own for every writer, in the same folder, because only there a rename is one step.
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    temporary = _beside(target)
     try:
         with temporary.open("xb") as file:
             for piece in content:
@@ -39,6 +38,31 @@ def write_atomically(path: str | os.PathLike[str], *content: bytes | memoryview,
     finally:
         temporary.unlink(missing_ok=True)  # once renamed, it is gone
     sync_folder(target.parent)
+
+
+@contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new folder to write into. It takes the name `path` at the end of the `with`; after an error it is removed.
+
+    Raises OSError if there is something at `path` (other than an empty folder), or no folder to put it in.
+    """
+    target = Path(path)
+    temporary = _beside(target)
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(target.parent)
+
+
+def _beside(target: Path) -> Path:
+    """A name of its own for every writer, in the same folder, because only there a rename is one step."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target} cannot be written: there is no folder {target.parent}.")
+    return target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
 
 
 def sweep(folder: Path) -> None:

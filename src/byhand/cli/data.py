@@ -1,17 +1,18 @@
-"""`byhand data`: data sets, fetched and described."""
+"""`byhand data`: data sets, fetched, described, and turned into other forms."""
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import click
 
 import byhand
-from byhand.cli.options import answer, common, listener, notice, text_width
+from byhand.cli.options import answer, common, known_data, listener, notice, text_width
 
 
 @click.group(name="data", no_args_is_help=False)
 def data_group() -> None:
-    """Get, check and describe data sets."""
+    """Get, check, describe and convert data sets."""
 
 
 @data_group.command()
@@ -23,7 +24,8 @@ def fetch(name: str, as_json: bool, quiet: bool, debug: bool) -> None:
     NAME is mnist (the default) or fashion-mnist. It is looked for in the folder that BYHAND_DATA names, in the cache,
     and on the mirrors.
     """
-    folder = byhand.data.fetch(name, notice(listener(quiet)))
+    with known_data():
+        folder = byhand.data.fetch(name, notice(listener(quiet)))
     answer(as_json, {"version": 1, "dataset": name, "folder": str(folder)}, f"{name} is in {folder}")
 
 
@@ -33,17 +35,47 @@ def fetch(name: str, as_json: bool, quiet: bool, debug: bool) -> None:
 def info(source: str, as_json: bool, quiet: bool, debug: bool) -> None:
     """Say what is in a data set.
 
-    SOURCE is mnist (the default), fashion-mnist, mini, or a folder with IDX files.
+    SOURCE is mnist (the default), fashion-mnist, mini, or a file or folder with data of your own.
     """
-    facts = byhand.data.info(byhand.data.load(source, notice(listener(quiet))))
+    with known_data():
+        facts = byhand.data.info(byhand.data.load(source, notice(listener(quiet))))
     answer(as_json, {"version": 1, **facts}, data_in_words(facts))
+
+
+@data_group.command()
+@click.argument("source")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--to", "form", type=click.Choice(["idx", "npz", "csv", "npy", "pictures"]),
+              help="The form, where the name of TARGET does not say it (default: idx, for tables npy).")
+@common
+def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Turn data into another form.
+
+    SOURCE is a data set as in byhand data info. TARGET is new: a file that ends in .npz or .csv, or a folder.
+
+    \b
+      byhand data convert mnist mnist.npz
+      byhand data convert my-photos my-photos.npz
+      byhand data convert fashion-mnist clothes --to pictures
+    """
+    notify = notice(listener(quiet))
+    with known_data():
+        splits = byhand.data.load(source, notify)
+    form = byhand.data.save(splits, target, form, notify)
+    counts = {"train_samples": len(splits.train), "test_samples": len(splits.test)}
+    answer(as_json, {"version": 1, "source": splits.source, "target": str(target), "form": form, **counts},
+           f"{target} ({form}) holds {len(splits.train):,} training and {len(splits.test):,} test samples in "
+           f"{len(splits.classes)} classes")
 
 
 def data_in_words(facts: dict[str, Any]) -> str:
     """What `byhand.data.info` tells, for a person."""
     mean, std = (", ".join(f"{value:.2f}" for value in facts[name]) for name in ("mean", "std"))
-    rows = [("training", f"{facts['train_samples']:,} images"), ("test", f"{facts['test_samples']:,} images"),
-            ("an image", f"{' x '.join(map(str, facts['shape']))} (channels, rows, columns), {facts['dtype']}"),
+    what, one, axes = "samples", "a sample", " values"
+    if len(facts["shape"]) == 3:
+        what, one, axes = "images", "an image", " (channels, rows, columns)"
+    rows = [("training", f"{facts['train_samples']:,} {what}"), ("test", f"{facts['test_samples']:,} {what}"),
+            (one, f"{' x '.join(map(str, facts['shape']))}{axes}, {facts['dtype']}"),
             ("its values", f"from {facts['min']:g} to {facts['max']:g}, mean {mean}, standard deviation {std}"),
             ("read from", facts["source"]),
             ("content", "the published files, by their SHA-256 (--json shows them)" if facts["sha256"] else

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import answer, common, data, listener, notice, text_width, threads
+from byhand.cli.options import answer, common, data, known_data, listener, notice, text_width, threads
 
 
 @click.command()
@@ -30,7 +30,8 @@ def evaluate(model: Path, source: str, confidence: float | None, threads: int | 
     from byhand.files.reading import model_file, open_model
 
     opened = open_model(model)
-    test = byhand.data.load_or_mini(source, notice(listener(quiet))).test
+    with known_data():
+        test = byhand.data.load_or_mini(source, notice(listener(quiet))).test
     found = assess(opened, test, str(model_file(model)))
     facts = found.facts()
     if confidence is not None:

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -31,7 +32,16 @@ def set_threads(context: click.Context, option: click.Parameter, number: int | N
 threads = click.option("--threads", type=click.IntRange(1), metavar="N", callback=set_threads, is_eager=True,
                        help="Cores to use (default: all).")
 data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH",
-                    help="mnist, fashion-mnist, mini, or a folder with IDX files.")
+                    help="mnist, fashion-mnist, mini, or a file or folder with data of your own.")
+
+
+@contextmanager
+def known_data() -> Iterator[None]:
+    """A word that is no data set, no file and no folder is wrong use."""
+    try:
+        yield
+    except byhand.data.UnknownData as error:
+        raise click.UsageError(str(error)) from None
 
 
 def listener(quiet: bool) -> Console:

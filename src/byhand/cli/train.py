@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 import byhand
-from byhand.cli.options import Interrupted, answer, common, data, listener, notice, threads
+from byhand.cli.options import Interrupted, answer, common, data, known_data, listener, notice, threads
 
 if TYPE_CHECKING:
     from byhand.data import Splits
@@ -79,7 +79,8 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
             chosen = byhand.recipes.find(recipe).having(**changes(settings, epochs))
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        splits = byhand.data.load_or_mini(source, tell)
+        with known_data():
+            splits = byhand.data.load_or_mini(source, tell)
         folder = byhand.recipes.run_folder(chosen, out)
     again = f"byhand train --resume {shlex.quote(str(folder))}"
     try:

@@ -60,18 +60,19 @@ def find(wanted: Published, notify: Notify, cache: str | Path | None) -> tuple[A
     return {file: arrays[file] for file in FILES}, folder
 
 
-def read_folder(folder: Path) -> Arrays:
-    """The four arrays of a folder; files plain or gzip, named as MNIST's or with a dot (`train-images.idx3-ubyte`).
+def read_folder(folder: Path, files: Sequence[str] = FILES) -> Arrays:
+    """The arrays of a folder, all of `files`: the four, or the training pair. Plain or gzip, named as MNIST's or with a
+    dot (`train-images.idx3-ubyte`).
 
     Raises ValueError, naming the file, if one is missing or malformed, or if images and labels do not fit.
     """
     paths = files_of(folder)
-    missing = [file for file in FILES if file not in paths]
+    missing = [file for file in files if file not in paths]
     if missing:
         raise ValueError(f"the folder {folder} has no {' and no '.join(missing)} (nor the same with .gz); "
                          "a data set is four IDX files, named as MNIST's")
-    arrays = {file: read_idx(path) for file, path in paths.items()}
-    for images, labels in (FILES[:2], FILES[2:]):
+    arrays = {file: read_idx(paths[file]) for file in files}
+    for images, labels in zip(files[::2], files[1::2], strict=True):
         if arrays[images].ndim == 1 and arrays[labels].ndim in (3, 4):
             raise ValueError(f"{paths[images]} holds labels and {paths[labels]} holds images; exchange their names")
         if arrays[images].ndim not in (3, 4) or arrays[images].size == 0:

@@ -1,6 +1,7 @@
-"""Turns a word into a data set: a name or a folder becomes images to train on and images to test with."""
+"""Turns a word into a data set: a name, a file or a folder becomes samples to train on and samples to test with."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,34 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byhand.data.dataset import Dataset, Splits, has_classes
+from byhand.data.formats import read
 from byhand.data.loader import moments
 from byhand.data.published import FILES, KNOWN, MINI, MNIST, Published
-from byhand.data.search import Arrays, DataUnavailable, Notify, files_of, find, read_folder, recognize, silent
+from byhand.data.search import Arrays, DataUnavailable, Notify, files_of, find, recognize, silent
+
+
+class UnknownData(ValueError):
+    """A word that is neither the name of a data set nor a file or folder."""
 
 
 def load(source: str | Path | Published, notify: Notify = silent, *, cache: str | Path | None = None) -> Splits:
-    """The training and the test set of a known name (`mnist`, `fashion-mnist`, `mini`), of a folder with four IDX
-    files, plain or gzip, or of a `Published` record.
+    """The training and the test set of a known name (`mnist`, `fashion-mnist`, `mini`), of a file or folder in one of
+    the forms of `formats` (IDX, .npz, .npy, CSV, folders of pictures), or of a `Published` record.
 
-    Images are `(N, C, H, W)`, for the known sets `(N, 1, 28, 28)` uint8; targets are `(N,)` int64. A name comes before
-    a folder of the same name (`./mnist` is the folder). `notify` gets a sentence for what a user should know: what is
-    fetched from where, which mirror failed and why. `cache`: the folder that fetched data is kept in, by default the
-    user's cache folder.
+    Images are `(N, C, H, W)`, for the known sets `(N, 1, 28, 28)` uint8; tables are `(N, F)` float32; targets are
+    `(N,)` int64. A name comes before a folder of the same name (`./mnist` is the folder). Where there is no test set,
+    one sample in six is set aside as one. `notify` gets a sentence for what a user should know: what is fetched from
+    where, which mirror failed and why, what was set aside, resized or left out. `cache`: the folder that fetched data
+    is kept in, by default the user's cache folder.
 
-    Raises DataUnavailable if a published set cannot be had; ValueError for an unknown name, a folder without the four
-    files, a malformed file, or a file in BYHAND_DATA that is not the published one.
+    Raises DataUnavailable if a published set cannot be had; UnknownData, a ValueError, for a name that is not there;
+    ValueError for what cannot be read as data, and a file in BYHAND_DATA that is not the published one.
     """
     published = _published(source)
     if published:
         arrays, place = find(published, notify, cache)
-        return _splits(arrays, published.name, published.classes, place)
-    place = _folder(source)
-    arrays = read_folder(place)
-    published = recognize(arrays)
+        return _splits(arrays, published, place)
+    splits = read(_place(source), notify)
+    published = _recognize(splits)
     if published:
-        return _splits(arrays, published.name, published.classes, place)
-    largest = max(arrays[labels].max() for labels in FILES[1::2])
-    return _splits(arrays, place.resolve().name, tuple(map(str, range(largest + 1))), place)
+        return _named(splits, published.name, published.classes)
+    taken = splits.name in {known.name for known in KNOWN}  # other data in a folder of that name
+    return _named(splits, f"{splits.name}/", splits.classes) if taken else splits
 
 
 def load_or_mini(source: str | Path | Published, notify: Notify = silent, *, cache: str | Path | None = None) -> Splits:
@@ -57,7 +63,7 @@ def fetch(source: str | Published, notify: Notify = silent, *, cache: str | Path
     """
     published = _published(source)
     if published is None:
-        raise ValueError(f"'{source}' is not a data set to fetch; those are {_names()}")
+        raise UnknownData(f"'{source}' is not a data set to fetch; those are {_names()}")
     _, place = find(published, notify, cache)
     if len(files_of(place)) < len(FILES):
         raise OSError(f"{published.name} was fetched, but cannot be kept in {place}; choose another cache folder")
@@ -95,29 +101,32 @@ def _published(source: str | Path | Published) -> Published | None:
     return next((known for known in KNOWN if known.name == source), None)
 
 
-def _folder(source: str | Path | Published) -> Path:
+def _place(source: str | Path | Published) -> Path:
     path = Path(str(source))
-    if path.is_dir():
-        return path
     if path.exists():
-        raise ValueError(f"{path} is a file; give the folder that holds the four IDX files of a data set")
+        return path
     close = difflib.get_close_matches(str(source).lower(), [known.name for known in KNOWN], n=1)
-    raise ValueError(f"there is no data set and no folder '{source}'; the data sets are {_names()}"
-                     + (f"; did you mean {close[0]}?" if close else ""))
+    raise UnknownData(f"there is no data set, no file and no folder '{source}'; the data sets are {_names()}"
+                      + (f"; did you mean {close[0]}?" if close else ""))
 
 
 def _names() -> str:
     return ", ".join(known.name for known in KNOWN)
 
 
-def _splits(arrays: Arrays, name: str, classes: tuple[str, ...], place: Path) -> Splits:
-    train, test = (Dataset(_with_channel(arrays[images]), arrays[labels].astype(np.int64), classes, name)
-                   for images, labels in (FILES[:2], FILES[2:]))
+def _splits(arrays: Arrays, published: Published, place: Path) -> Splits:
+    train, test = (Dataset(_with_channel(arrays[images]), arrays[labels].astype(np.int64), published.classes,
+                           published.name) for images, labels in (FILES[:2], FILES[2:]))
     return Splits(train, test, str(place))
 
 
 def _with_channel(images: NDArray[Any]) -> NDArray[Any]:
     return images[:, np.newaxis] if images.ndim == 3 else images
+
+
+def _named(splits: Splits, name: str, classes: tuple[str, ...]) -> Splits:
+    train, test = (replace(part, name=name, classes=classes) for part in (splits.train, splits.test))
+    return Splits(train, test, splits.source)
 
 
 def _recognize(splits: Splits) -> Published | None:
