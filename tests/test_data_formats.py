@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from byhand.cli.data import convert
-from byhand.data import FORMS, MNIST, Dataset, Splits, info, load, read_idx, save, write_idx
+from byhand.data import FORMS, Dataset, Splits, info, load, read_idx, save, write_idx
 from byhand.data.published import FILES
 
 
@@ -277,4 +278,7 @@ def test_a_table_is_described(here):
     assert code == 0 and "training    24 samples\n" in out and "a sample    3 values, float32\n" in out
     facts = info(load("flowers"))
     assert (facts["shape"], facts["classes"], facts["train_counts"]) == ([3], ["no", "yes"], [12, 12])
-    assert MNIST.name != facts["name"] and facts["sha256"] is None and json.dumps(facts)
+    assert facts["sha256"] is None and json.dumps(facts)
+    save(DATA["a table"][0], "wide")
+    said = " ".join(here("data", "info", "wide")[1].split())
+    assert re.search(r"mean from -?[\d.]+ to [\d.]+, standard deviation from [\d.]+ to", said)

@@ -70,7 +70,8 @@ def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: b
 
 def data_in_words(facts: dict[str, Any]) -> str:
     """What `byhand.data.info` tells, for a person."""
-    mean, std = (", ".join(f"{value:.2f}" for value in facts[name]) for name in ("mean", "std"))
+    mean, std = (", ".join(f"{value:.2f}" for value in facts[name]) if len(facts[name]) <= 4 else
+                 f"from {min(facts[name]):.2f} to {max(facts[name]):.2f}" for name in ("mean", "std"))
     what, one, axes = "samples", "a sample", " values"
     if len(facts["shape"]) == 3:
         what, one, axes = "images", "an image", " (channels, rows, columns)"

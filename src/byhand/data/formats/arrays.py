@@ -43,7 +43,7 @@ SPELLINGS = (  # of training inputs and labels, test inputs and labels; capitals
     ("x", "y", "x_test", "y_test"),
 )
 NAMES = "classes"  # one text for each class, where labels only count
-TYPES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248])|[<>]U\d{1,6}")
 START = b"\x93NUMPY"
 LONGEST_HEADER = 10_000  # bytes, NumPy's own limit
 WORD = re.compile(r"""["'](descr|fortran_order|shape)["']\s*:\s*(["'][^"']*["']|True|False|\([\d,\s]*\))""")
@@ -135,7 +135,7 @@ def _parse(stream: IO[bytes], size: int, name: str) -> Array:
 def _type(code: str, name: str) -> np.dtype[Any]:
     if "O" in code:
         raise ValueError(f"{name} holds Python objects, which could run code when they are read; save numbers or text")
-    if code.lstrip("<>|=") not in TYPES and not re.fullmatch(r"[<>]U\d{1,6}", code):
+    if not TYPE.fullmatch(code):
         raise ValueError(f"{name} holds values of the type {code!a}; data are numbers or text")
     return np.dtype(code)
 

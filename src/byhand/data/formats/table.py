@@ -119,32 +119,26 @@ def picture_side(layout: Layout, inputs: Array) -> int:
     they are called `pixel0` and so on, or have only numbers for names (`1x1`), or none, and hold bytes."""
     names = [name.strip().lower() for index, name in enumerate(layout.names) if index != layout.label]
     side = math.isqrt(inputs.shape[1])
-    if names and all(name.startswith("pixel") for name in names):
-        pictures = True
-    else:
-        pictures = (side >= SMALLEST_SIDE and inputs.dtype == np.uint8
-                    and all(re.fullmatch(r"[\d_x]+", name) for name in names))
-    return side if pictures and side * side == inputs.shape[1] else 0
+    pixels = bool(names) and all(name.startswith("pixel") for name in names)
+    bytes_alone = inputs.dtype == np.uint8 and all(re.fullmatch(r"[\d_x]+", name) for name in names)
+    return side if side * side == inputs.shape[1] and (pixels or (bytes_alone and side >= SMALLEST_SIDE)) else 0
 
 
 def label_of(cell: str) -> str:
     """The label in a cell: text, or a whole number, also if it is spelled 3.0. Raises ValueError for anything else."""
     text = re.sub(r"^(-?[0-9]+)\.0*$", r"\1", cell.strip())
-    if not text:
-        raise ValueError("the label is missing")
-    if len(text) > LONGEST_NAME or (_number(text) is not None and not is_whole(text)):
-        raise ValueError(f"{text[:40]!a} is no label; labels are whole numbers or short texts")
+    if not text or len(text) > LONGEST_NAME or (_number(text) is not None and not is_whole(text)):
+        raise ValueError(f"{text[:40]!a} is no label; labels are whole numbers or short texts" if text else
+                         "the label is missing")
     return text
 
 
-def value_of(cell: str) -> float:
-    """The number in a cell. Raises ValueError if there is none."""
+def check_value(cell: str) -> None:
+    """Raise ValueError unless there is a number in a cell, one that float32 can hold."""
     number = _number(cell)
-    if number is None:
-        raise ValueError(f"{cell.strip()[:40]!a} is not a number" if cell.strip() else "the value is missing")
-    if not abs(number) <= LARGEST:
-        raise ValueError(f"{cell.strip()[:40]} is not a finite number that float32 can hold")
-    return number
+    if number is None or not abs(number) <= LARGEST:
+        kind = "number" if number is None else "finite number that float32 can hold"
+        raise ValueError(f"{cell.strip()[:40]!a} is not a {kind}" if cell.strip() else "the value is missing")
 
 
 def _read(layout: Layout) -> tuple[Array, Array]:
@@ -183,11 +177,10 @@ def _fault(block: Sequence[Line], layout: Layout) -> str:
         try:
             cells = layout.cells(line)
             if len(cells) != layout.columns:
-                plural = "s" * (len(cells) != 1)
-                return f"{where}: it has {len(cells):,} column{plural}, and the first line has {layout.columns:,}"
+                return f"{where}: the first line has {layout.columns:,} columns, and this one {len(cells):,}"
             for index, cell in enumerate(cells):
                 where = f"{layout.path}, line {number}, {layout.column(index)}"
-                label_of(cell) if index == layout.label else value_of(cell)
+                label_of(cell) if index == layout.label else check_value(cell)
         except (ValueError, csv.Error) as error:
             return f"{where}: {error}"
     return f"{layout.path}, lines {block[0][0]} to {block[-1][0]}: they cannot be read as a table of numbers"
@@ -232,17 +225,11 @@ def _lines(file: TextIO, path: Path) -> Iterator[Line]:
 
 def _as_text(parts: Sequence[Dataset]) -> Iterator[bytes]:
     """The table, a line at a time."""
-    line = csv.writer(_Line(), lineterminator="\n").writerow  # returns what `_Line.write` returns
-    pixels = parts[0].inputs.ndim == 4
-    yield line(["label", *(f"{'pixel' if pixels else 'feature'}{i}" for i in range(parts[0].inputs[0].size))])
+    names = [name if is_whole(name) else '"' + name.replace('"', '""') + '"' for name in parts[0].classes]
+    what = "pixel" if parts[0].inputs.ndim == 4 else "feature"
+    yield ",".join(["label", *(f"{what}{i}" for i in range(parts[0].inputs[0].size))]).encode() + b"\n"
     for part in parts:
         for target, values in zip(part.targets, part.inputs.reshape(len(part), -1), strict=True):
             # Python writes its own numbers faster, but NumPy knows that 0.1 says all of a float32.
-            yield line([part.classes[target], *(values if values.dtype.kind == "f" else values.tolist())])
-
-
-class _Line:
-    """What `csv.writer` writes to: it hands each line back, as bytes."""
-
-    def write(self, text: str) -> bytes:
-        return text.encode()
+            numbers = values if values.dtype.kind == "f" else values.tolist()
+            yield f"{names[target]},{','.join(map(str, numbers))}\n".encode()
