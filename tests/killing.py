@@ -1,0 +1,78 @@
+"""`byhand train` in a process that is killed at a chosen moment: by SIGKILL, which nobody can catch.
+
+The processes are forked by a server that has imported everything, so that each begins at once.
+"""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+PRELOAD = ["byhand.cli", "byhand.callbacks", "byhand.files", "byhand.progress", "byhand.recipes", "byhand.report",
+           "killing"]
+
+
+def server():
+    """Where processes come from."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
+
+
+def train(words, kind="", number=0):
+    """What runs in the process. kind and number: the moment, such as the third time that a step begins."""
+    from byhand.cli import main
+    from byhand.optim import Optimizer
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if kind == "step":  # the gradients are there, the update is not
+        Optimizer.step = killing(Optimizer.step, number, before=True)
+    elif kind == "update":  # the update is made, and nothing has been counted yet
+        Optimizer.step = killing(Optimizer.step, number)
+    elif kind == "half a file":
+        os.fsync = killing(os.fsync, number, before=True, last_act=cut)
+    elif kind == "a file without its name":  # or its folder not yet written down
+        os.fsync = killing(os.fsync, number)
+    elif kind == "before a name is given":
+        os.replace = killing(os.replace, number, before=True)
+    elif kind == "after a name is given":
+        os.replace = killing(os.replace, number)
+    elif kind == "image":  # the scalar recipe has no optimizer
+        from byhand import scalar
+        scalar.training.step = killing(scalar.training.step, number, before=True)
+    main(words)
+
+
+def killing(function, number, before=False, last_act=lambda *arguments: None):
+    """The function, but for the call with this number, which is the last thing that happens."""
+    calls = 0
+
+    def deadly(*arguments):
+        nonlocal calls
+        calls += 1
+        result = None if before and calls == number else function(*arguments)
+        if calls == number:
+            last_act(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return deadly
+
+
+def cut(descriptor):
+    """Only half of the file has come to the disk. (A folder cannot be cut.)"""
+    if not os.path.isdir(f"/proc/self/fd/{descriptor}"):
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+
+
+def weights(folder):
+    """All that a run ends with, but for the time that it took: the model, to the bit, the history and the result."""
+    import json
+
+    import byhand as bh
+    model = bh.load(Path(folder, "model.safetensors")).model
+    history = [json.loads(line) for line in Path(folder, "history.jsonl").read_text().splitlines()]
+    result = json.loads(Path(folder, "result.json").read_text())
+    timed = {"seconds", "train_seconds", "total_seconds", "samples_per_second", "run", "model", "report", "resumed"}
+    return ({name: array.tobytes() for name, array in model.state_dict().items()},
+            [{name: value for name, value in facts.items() if name not in timed} for facts in [*history, result]])
