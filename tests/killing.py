@@ -20,15 +20,35 @@ def server():
 
 
 def train(words, kind="", number=0):
-    """What runs in the process. kind and number: the moment, such as the third time that a step begins."""
+    """The command, in the process."""
     from byhand.cli import main
-    from byhand.optim import Optimizer
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    die_at(kind, number)
+    main(words)
+
+
+def save(path, times, kind, number):
+    """Checkpoint after checkpoint, numbered from 1; each writes its number into a file of its own when it is done."""
+    from byhand.files import save_checkpoint
+
+    die_at(kind, number)
+    for time in range(1, times + 1):
+        save_checkpoint({"number": time}, path)
+        path.with_name("done").write_text(str(time))
+
+
+def die_at(kind, number):
+    """Choose the moment, such as the third time that a step begins."""
+    from byhand import scalar
+    from byhand.optim import Optimizer
+
     if kind == "step":  # the gradients are there, the update is not
         Optimizer.step = killing(Optimizer.step, number, before=True)
     elif kind == "update":  # the update is made, and nothing has been counted yet
         Optimizer.step = killing(Optimizer.step, number)
+    elif kind == "image":  # the same for the scalar recipe, which has no optimizer
+        scalar.training.step = killing(scalar.training.step, number, before=True)
     elif kind == "half a file":
         os.fsync = killing(os.fsync, number, before=True, last_act=cut)
     elif kind == "a file without its name":  # or its folder not yet written down
@@ -37,10 +57,6 @@ def train(words, kind="", number=0):
         os.replace = killing(os.replace, number, before=True)
     elif kind == "after a name is given":
         os.replace = killing(os.replace, number)
-    elif kind == "image":  # the scalar recipe has no optimizer
-        from byhand import scalar
-        scalar.training.step = killing(scalar.training.step, number, before=True)
-    main(words)
 
 
 def killing(function, number, before=False, last_act=lambda *arguments: None):
@@ -50,11 +66,12 @@ def killing(function, number, before=False, last_act=lambda *arguments: None):
     def deadly(*arguments):
         nonlocal calls
         calls += 1
-        result = None if before and calls == number else function(*arguments)
-        if calls == number:
-            last_act(*arguments)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return None if before and calls == number else function(*arguments)
+        finally:
+            if calls == number:
+                last_act(*arguments)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     return deadly
 
