@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ class BegunRun:
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(f"the run {self.folder} began with other data than there is now in {data.source}: its "
                              "SHA-256 differs; a run goes on only with the data that it began with.")
-        return data
+        train, test = (replace(part, name=self.config["dataset"]) for part in (data.train, data.test))
+        return replace(data, train=train, test=test)
 
     def changes(self) -> Iterator[str]:
         """A sentence for each thing that is not as it was, and may show in the last bits."""
