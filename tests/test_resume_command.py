@@ -140,7 +140,7 @@ def test_killed_in_a_shell(away, tiny):
     (["--set", "nope=1"], "has no setting 'nope'"),
     (["--out", "other"], "began with out run, and cannot go on with out other"),
     (["--data", "mini"], "began with other data than there is now in .*: its SHA-256 differs"),
-    (["--data", "nowhere"], "the data of the run run, tiny, was read from .*no data set .*say where it is with --data"),
+    (["--data", "nowhere"], "the data of the run run, tiny, was read from .*nowhere.*say where it is with --data"),
 ])
 def test_another_run_is_not_this_one(words, said, begun, here):
     before = {path: path.read_bytes() for path in begun.iterdir()}
