@@ -104,6 +104,7 @@ def curves(series: Mapping[str, Points], what: str, percent: bool = False) -> El
         marks = [mark for mark in marks if not percent or mark <= 1 + 1e-9]
     bend = math.log10 if logarithmic else float
     bottom, top, first, last = bend(marks[0]), bend(marks[-1]), min(xs), max(xs)
+    first = 0.0 if first < 1 else first
 
     def right(x: float) -> float:
         return LEFT + 8 + (RIGHT - LEFT - 16) * ((x - first) / (last - first) if last > first else 0.5)
@@ -112,7 +113,7 @@ def curves(series: Mapping[str, Points], what: str, percent: bool = False) -> El
         return BOTTOM - (BOTTOM - TOP) * (bend(y) - bottom) / (top - bottom)
 
     def written(y: float) -> str:
-        return f"{100 * y:.4g} %" if percent else f"{y:.4g}"
+        return f"{100 * y:.4g} %" if percent else f"{y:.4g}".replace("e-0", "e-")
 
     said = "; ".join(f"{name} from {written(points[0][1])} to {written(points[-1][1])}"
                      for name, points in lines.items())
@@ -146,7 +147,7 @@ def thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, floa
 def canvas(height: int, said: str) -> Element:
     """An empty chart, with what it says for those who cannot see it."""
     return tag("svg", viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=said, class_="chart",
-               style="width:100%;max-width:560px;font:11px system-ui,sans-serif")
+               style="width:100%;max-width:480px;font:11px system-ui,sans-serif")
 
 
 def label(x: float, y: float, words: str, anchor: str = "middle") -> Element:
@@ -203,8 +204,9 @@ def confusion(counts: Array, classes: Sequence[str]) -> Element:
                      "to right; right answers on the diagonal in blue, mistakes in orange")
     rows = [[tag("td", str(n) if n else "·", style=shade(s)) for n, s in zip(row, strengths, strict=True)]
             for row, strengths in zip(counts.tolist(), strength.tolist(), strict=True)]
+    upright = "writing-mode:vertical-rl;transform:rotate(180deg)" if max(map(len, classes)) > 4 else None
     return tag("table", tag("thead", tag("tr", tag("td", "is ↓ read →"), *[
-        tag("th", tag("span", name), scope="col") for name in classes])), tag("tbody", *[
+        tag("th", tag("span", name, style=upright), scope="col") for name in classes])), tag("tbody", *[
             tag("tr", tag("th", name, scope="row"), *cells) for name, cells in zip(classes, rows, strict=True)]),
         class_="matrix")
 
@@ -223,7 +225,7 @@ def tinted(values: Array, scale: int = 1) -> Array:
     return pixels.astype(np.uint8).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def sheet(pictures: Sequence[Array], columns: int, gap: int = 4) -> Array:
+def sheet(pictures: Sequence[Array], columns: int, gap: int = 8) -> Array:
     """Pictures of one size (H, W, 4), RGBA, side by side in one, a gap between them. Where nothing is in a picture, it
     is a faint grey, so that one sees how far it goes."""
     height, width, _ = pictures[0].shape

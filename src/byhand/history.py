@@ -6,9 +6,11 @@ import math
 from xml.etree.ElementTree import Element
 
 from byhand import charts
+from byhand.charts import Points
 
 Epoch = dict[str, float]
 MOST_ROWS = 20
+FEW = 10  # epochs, of which one wants to see more
 CURVES = {"loss": ("loss", "validation_loss"), "accuracy": ("accuracy", "validation_accuracy")}
 
 
@@ -34,13 +36,16 @@ class History(list[Epoch]):
             rows[MOST_ROWS // 2:-MOST_ROWS // 2] = [["…"] * len(names)]
         return [[name.replace("_", " ") for name in names], *rows]
 
-    def curves(self) -> list[Element]:
-        """A chart of the losses and one of the accuracies, as far as there are any."""
+    def curves(self, batches: Points = ()) -> list[Element]:
+        """A chart of the losses and one of the accuracies, as far as there is more than one figure to show. `batches`,
+        as (epochs done, loss), say more of a short training than the means of its epochs."""
         found = []
         for what, names in CURVES.items():
-            lines = {who: [(record["epoch"], record.get(name)) for record in self]
+            lines: dict[str, Points] = {who: [(record["epoch"], record.get(name)) for record in self]
                      for who, name in zip(("training", "validation"), names, strict=True)}
-            if any(y is not None and math.isfinite(y) for points in lines.values() for _, y in points):
+            if what == "loss" and batches and len(self) < FEW:
+                lines["training"] = list(batches)
+            if any(sum(y is not None and math.isfinite(y) for _, y in points) > 1 for points in lines.values()):
                 found.append(charts.curves(lines, what, percent=what == "accuracy"))
         return found
 

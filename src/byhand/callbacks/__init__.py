@@ -6,11 +6,12 @@ sees the whole state of the run, and may change the optimizer's learning rate or
 the reason.
 """
 
+from byhand.callbacks.batches import BatchLosses
 from byhand.callbacks.checkpoint import Checkpoint
 from byhand.callbacks.faults import StopOnNaN
 from byhand.callbacks.improving import EarlyStopping, ReduceOnPlateau, Schedule
 from byhand.callbacks.run import Callback, Run, State, check_callbacks, listening
 from byhand.history import Epoch, History
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "Epoch", "History", "ReduceOnPlateau", "Run", "Schedule", "State",
-           "StopOnNaN", "check_callbacks", "listening"]
+__all__ = ["BatchLosses", "Callback", "Checkpoint", "EarlyStopping", "Epoch", "History", "ReduceOnPlateau", "Run",
+           "Schedule", "State", "StopOnNaN", "check_callbacks", "listening"]

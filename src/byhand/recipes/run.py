@@ -2,8 +2,8 @@
 
 The test set is looked at once, after the last step, when nothing is left to choose. What was done and what came out is
 written down beside the model: `config.json` says how to do it again, `history.jsonl` has a line an epoch,
-`model-card.md` says in words what the model is good for, and `result.json` holds the figures. It comes last: a run
-without it is not finished, and goes on from its checkpoint.
+`report.html` shows what came out, `model-card.md` says in words what the model is good for, and `result.json` holds the
+figures. It comes last: a run without it is not finished, and goes on from its checkpoint.
 """
 
 import datetime
@@ -20,7 +20,7 @@ import numpy as np
 
 from byhand import kernels
 from byhand.atomic import sweep, write_atomically
-from byhand.callbacks import Callback, Checkpoint, Epoch, Run, State, StopOnNaN
+from byhand.callbacks import BatchLosses, Callback, Checkpoint, Epoch, Run, State, StopOnNaN
 from byhand.data import Dataset, Splits
 from byhand.data.dataset import has_classes
 from byhand.files import latest_checkpoint, save, save_checkpoint
@@ -116,11 +116,11 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
         save(run.model, path, **about)
         save_checkpoint(run.state_dict(), folder / CHECKPOINT)
 
-    config = configuration(recipe, data, seed)
+    config, batches = configuration(recipe, data, seed), BatchLosses()
     if resume is None:
         write_json(folder / CONFIG, config)
     try:
-        listeners = [StopOnNaN(), HistoryFile(folder / HISTORY), *callbacks, checkpoint(keep)]
+        listeners = [StopOnNaN(), HistoryFile(folder / HISTORY), batches, *callbacks, checkpoint(keep)]
         run = recipe.train(model, parts, rng, listeners, resume)
     except ValueError:  # a setting that does not fit: where nothing was learned, nothing is left behind
         if not path.exists():
@@ -139,7 +139,7 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
     outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
                       run.history, model, parts.train, parts.test, measured["test"].outputs,
-                      0 if parts.validation is None else len(parts.validation))
+                      0 if parts.validation is None else len(parts.validation), batches.points)
     result |= write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
     write_json(folder / RESULT, result)
     remove_checkpoints(folder / CHECKPOINT)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from byhand import metrics
+from byhand.charts import Points
 from byhand.data import KNOWN, Dataset
 from byhand.data.dataset import has_classes
 from byhand.history import History
@@ -46,6 +47,8 @@ class Outcome:
     outputs: Array
     """Of the model, for the test samples: logits (N, classes) or (N, 1)."""
     validation_samples: int = 0
+    batches: Points = ()
+    """The losses of the batches: (epochs done, loss)."""
     findings: Sequence[Finding] = ()
 
     @cached_property
@@ -105,9 +108,9 @@ def interval(ends: Sequence[float]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """12.3 s, 3 min 20 s, 2 h 5 min."""
+    """0.25 s, 12.3 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{1 if seconds >= 1 else 2}f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

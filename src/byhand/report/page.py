@@ -20,7 +20,8 @@ from byhand.report.outcome import Outcome, duration, interval, percent, sized
 
 Array = np.ndarray[Any, Any]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-LARGEST_PICTURE = 72
+LARGEST_PICTURE = 64  # pixels a side
+LARGEST_FILTER = 48
 MOST_FILTERS = 64
 MOST_COLUMNS = 8
 MOST_CLASSES = 25  # in a table that is open
@@ -120,7 +121,7 @@ def findings(outcome: Outcome) -> Element | None:
 
 def learning(outcome: Outcome) -> Element | None:
     """The curves."""
-    curves = outcome.history.curves()
+    curves = outcome.history.curves(outcome.batches)
     if not curves:
         return None
     held_out = any("validation_loss" in record or "validation_accuracy" in record for record in outcome.history)
@@ -148,8 +149,8 @@ def mistakes(outcome: Outcome) -> Element | None:
              + ("These are all of them" if wrong == len(rows) else f"These are the {len(rows)} that it was surest of")
              + ", the surest first, with its reading, the truth, and the probability that it gave to each.")
     inputs = np.asarray(outcome.test.inputs[rows])
-    reads = [(row, outcome.classes[p[row].argmax()], percent(p[row].max(), 1), outcome.classes[targets[row]],
-              percent(p[row, targets[row]], 1)) for row in rows.tolist()]
+    reads = [(row, outcome.classes[p[row].argmax()], unbroken(p[row].max()), outcome.classes[targets[row]],
+              unbroken(p[row, targets[row]])) for row in rows.tolist()]
     if not outcome.pictures:
         values = inputs.reshape(len(inputs), -1)[:, :MOST_COLUMNS]
         head = ("sample", "read", "sure", "is", "gave it", *[f"value {n + 1}" for n in range(values.shape[1])])
@@ -157,10 +158,15 @@ def mistakes(outcome: Outcome) -> Element | None:
             head, [[str(row), *rest, *[f"{value:.4g}" for value in line]]
                    for (row, *rest), line in zip(reads, values.tolist(), strict=True)])))
     cards = [tag("figure", charts.image(pixels, LARGEST_PICTURE, alt=f"test picture {row}"), tag(
-        "figcaption", tag("span", "read ", tag("b", guess), f" · {sure}".replace(" %", "\xa0%"), class_="wrong"),
-        tag("span", "is ", tag("b", truth), f" · {given}".replace(" %", "\xa0%"))))
+        "figcaption", tag("span", "read ", tag("b", guess, title=guess), f" · {sure}", class_="wrong"),
+        tag("span", "is ", tag("b", truth, title=truth), f" · {given}")))
         for (row, guess, sure, truth, given), pixels in zip(reads, visible(inputs), strict=True)]
     return section("mistakes", "The worst mistakes", intro, tag("div", *cards, class_="mistakes"))
+
+
+def unbroken(probability: float) -> str:
+    """98.9 %, on one line."""
+    return percent(probability, 1).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def visible(pictures: Array) -> Array:
@@ -249,6 +255,7 @@ def weights(outcome: Outcome) -> Element | None:
     if first.ndim == 2:
         sheet, each = charts.tinted(first, max(1, 480 // max(first.shape))), "one picture, a row"
     else:
+        first = smaller(first, LARGEST_FILTER)
         filters = [in_colour(f) if len(f) == 3 else charts.tinted(f.sum(axis=0)) for f in first]
         scale = max(1, 64 // first.shape[-1])
         sheet = charts.sheet([f.repeat(scale, axis=0).repeat(scale, axis=1) for f in filters], MOST_COLUMNS)
@@ -259,18 +266,29 @@ def weights(outcome: Outcome) -> Element | None:
                class_="weights")
 
 
+def smaller(pictures: Array, most: int) -> Array:
+    """Pictures (N, C, H, W) with squares of neighbours averaged until no side has more than `most` pixels."""
+    k = -(-max(pictures.shape[2:]) // most)
+    height, width = (side // k for side in pictures.shape[2:])
+    if min(height, width) == 0:
+        return pictures[:, :, :most, :most]
+    squares = pictures[:, :, :height * k, :width * k].reshape(*pictures.shape[:2], height, k, width, k)
+    return np.asarray(squares.mean(axis=(3, 5)))
+
+
 def in_colour(values: Array) -> Array:
     """Red, green and blue values (3, H, W) from -1 to 1 as RGBA pixels, 0 as a middle grey."""
-    pixels = np.clip(128 + 127 * np.moveaxis(values, 0, -1), 0, 255)
+    pixels = np.clip(128 + 8 * np.round(16 * np.moveaxis(values, 0, -1)), 0, 255)  # 32 steps, as `tinted`
     return np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255)], axis=-1).astype(np.uint8)
 
 
 def repeat(outcome: Outcome) -> Element:
     """How to do it again."""
-    plain = {name: value for name, value in outcome.configuration.items() if not isinstance(value, Mapping)}
+    plain = {name: value[:12] if name.endswith("sha256") else value
+             for name, value in outcome.configuration.items() if not isinstance(value, Mapping)}
     settings = outcome.configuration.get("settings", {})
     return section("again", "Do it again", "The same command, with the same versions on a machine of the same kind, "
-                   "gives the same model to the bit.", scrolling(tag("pre", tag("code", outcome.command))),
+                   "gives the same model to the bit.", tag("pre", tag("code", outcome.command)),
                    tag("h3", "Settings"), facts({name: "all at once" if value is None else value
                                                  for name, value in settings.items()}),
                    tag("h3", "Circumstances"), facts(plain))
