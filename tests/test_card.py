@@ -1,6 +1,7 @@
 """The model's card: its figures are the run's, its words those of the data, and nobody's names become Markdown."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from outcomes import outcome
 
 from byhand import metrics
+from byhand.data.published import datasheet
 from byhand.report import card
+from byhand.report.card import OWN
 
 HEADINGS = ["Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
             "Quantitative analyses", "Ethical considerations", "Caveats and recommendations"]
@@ -73,3 +76,20 @@ def test_what_was_not_measured_is_not_invented():
 def test_names_are_only_names():
     told = parts(card(outcome(names=("a | b", "<b>\n# c", "\ud800[x](y)"))))
     assert [row[0] for row in rows(told["Quantitative analyses"])] == [r"a \| b", r"\<b\> \# c", r"?\[x\](y)"]
+
+
+# --- datasheets -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_known_of_a_published_set_is_told(here):
+    code, out, _ = here("data", "info", "mini", "--json")
+    sheet = json.loads(out)["datasheet"]
+    assert code == 0 and sheet == datasheet("mnist") == datasheet("mini") != datasheet("fashion-mnist")
+    assert sheet.keys() == datasheet("fashion-mnist").keys() == OWN.keys() and all(sheet.values())
+    told = " ".join(here("data", "info", "mini")[1].split())
+    assert all(sheet[name] in told for name in ("made", "people", "limits")) and "docs/datasheets.md" in told
+
+
+def test_nothing_is_made_up_about_the_data_of_others(here, tiny):
+    assert datasheet("tiny") is None and json.loads(here("data", "info", tiny, "--json")[1])["datasheet"] is None
+    assert "limits" not in here("data", "info", tiny)[1]

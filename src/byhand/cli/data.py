@@ -83,6 +83,9 @@ def data_in_words(facts: dict[str, Any]) -> str:
                         "none of the published sets")]
     if facts["origin"]:
         rows.append(("origin", facts["origin"]))
+    if facts["datasheet"]:
+        rows += [(name, facts["datasheet"][name]) for name in ("made", "people", "limits")]
+        rows.append(("more", "docs/datasheets.md; --json has who may be harmed, and what it is for"))
     lines = [facts["name"]]
     for label, value in rows:
         lines += textwrap.wrap(value, text_width(), initial_indent=label.ljust(12), subsequent_indent=" " * 12,

@@ -5,8 +5,10 @@ uncompressed file. Whoever serves the bytes, only the right ones pass. To use an
 files, write such a record and give it to `load` in place of a name.
 """
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -89,3 +91,10 @@ MINI = Published(
 )
 
 KNOWN = (MNIST, FASHION_MNIST, MINI)
+
+
+def datasheet(name: str) -> dict[str, str] | None:
+    """What is known of a published set (after Gebru et al. 2018): how it was made, the people in it, its use, what its
+    accuracy depends on, who may be harmed, its limits. None for any other name. `mini` is a part of MNIST."""
+    sheets = tomllib.loads(resources.files("byhand.data").joinpath("datasheets.toml").read_text(encoding="utf-8"))
+    return sheets.get("mnist" if name == MINI.name else name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from byhand.data.dataset import Dataset, Splits, has_classes
 from byhand.data.formats import read
 from byhand.data.loader import moments
-from byhand.data.published import FILES, KNOWN, MINI, MNIST, Published
+from byhand.data.published import FILES, KNOWN, MINI, MNIST, Published, datasheet
 from byhand.data.search import Arrays, DataUnavailable, Notify, files_of, find, recognize, silent
 
 
@@ -72,7 +72,8 @@ def fetch(source: str | Published, notify: Notify = silent, *, cache: str | Path
 
 def info(splits: Splits) -> dict[str, Any]:
     """Plain facts about a data set, ready for JSON: sizes and types, samples of each class, the training set's pixel
-    statistics (in the file's own units), and for a published set its files' SHA-256 and its origin, otherwise None."""
+    statistics (in the file's own units), and for a published set its files' SHA-256, its origin and its datasheet,
+    otherwise None."""
     train, test = splits.train, splits.test
     mean, std = moments(train.inputs)
     published = _recognize(splits)
@@ -92,6 +93,7 @@ def info(splits: Splits) -> dict[str, Any]:
         "max": train.inputs.max().item(),
         "sha256": dict(published.sha256) if published else None,
         "origin": published.origin if published else None,
+        "datasheet": datasheet(published.name) if published else None,
     }
 
 

@@ -1,72 +1,36 @@
 """model-card.md: what the model is, what it was measured to do, and who may be harmed where it is wrong.
 
 The headings are those of Mitchell et al., "Model Cards for Model Reporting" (2019). Every figure comes from the run.
-What is known beforehand about digits and about clothes is said here once; of somebody's own data only the owner knows
-who made it and whom it leaves out, and the card says where to write that down.
+What is known beforehand about digits and about clothes is in their datasheets; of somebody's own data only the owner
+knows who is in it and whom it leaves out, and the card says where to write that down.
 """
 
 import datetime
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from byhand import metrics
+from byhand.data.published import datasheet
 from byhand.report.outcome import Outcome, duration, interval, percent, sized
 
-
-@dataclass(frozen=True)
-class Background:
-    """What is known of a data set before anything is trained on it."""
-
-    use: str
-    factors: str
-    source: str
-    harm: str
-    limits: str
-
-
-DIGITS = Background(
-    use="Reading single handwritten digits, and learning how a network does it. Not for whole numbers, letters or "
-        "other signs, and not for deciding anything about a person alone.",
-    factors="Who wrote (the writers were employees of the United States' Census Bureau and high-school students, "
-            "around 1990), how a region writes 1, 4, 7 and 9, the pen, the paper, and how the picture was taken. MNIST "
-            "says nothing of its writers' age, sex, origin or writing hand, so accuracy by group cannot be measured.",
-    source="MNIST, from NIST's Special Databases 1 and 3: digits size-normalized and centred by centre of mass in "
-           "28 × 28 pixels, light on dark.",
-    harm="People whose handwriting is not like that of the writers above: other countries' digits, an unsteady hand, "
-         "left-handed or very old or young writers. A digit read wrong in an amount of money, a dose, a date, an "
-         "account or a vote harms whoever it stands for, who did not choose to be read by a machine. There a person "
-         "should look, at the least wherever the model is not sure.",
-    limits="Digits that were prepared otherwise than MNIST's (other size, not centred, dark on light) are read much "
-           "worse. Some labels of MNIST itself are doubtful, so the last tenths of a percent mean little.")
-CLOTHES = Background(
-    use="Comparing methods on small pictures, and learning how a network works. Not for a shop: real product pictures "
-        "are larger, coloured, and not centred on black.",
-    factors="The kind of garment (shirts, pullovers and coats are much alike at this size), how it was photographed, "
-            "and the range of one shop. Garments are those of one European retailer around 2017; other regions' "
-            "clothing, and clothes as worn by people, are not in the data.",
-    source="Fashion-MNIST: front pictures of Zalando's articles, turned into 28 × 28 grey pixels, light on dark, with "
-           "labels by the shop's experts.",
-    harm="Little is decided by ten kinds of clothing. Harm begins where a guess about clothes becomes a guess about "
-         "the person who wears them: about sex, origin, religion or means. It must not be used for that.",
-    limits="The ten classes overlap: nobody tells all shirts from all T-shirts at 28 × 28 pixels.")
-OWN = Background(
-    use="Telling apart the classes below, in samples that were taken and prepared as the training data was.",
-    factors="Not known to this program. Write down here what varies in your data: who and what is in it, where, when "
-            "and with which device it was taken, and measure the accuracy for each such group.",
-    source="Your own data.",
-    harm="Not known to this program. Ask who is affected by a wrong answer, who by a right one, and whether those "
-         "people are in the data. Let a person look wherever a wrong reading harms somebody: amounts of money, doses, "
-         "names, votes.",
-    limits="The test samples come from the same source as the training samples; on samples from elsewhere expect more "
-           "mistakes. If near copies of a sample are on both sides (frames of one film, pages of one writer), the "
-           "figures above are too good.")
-KNOWN = {"mnist": DIGITS, "mini": DIGITS, "fashion-mnist": CLOTHES}
+OWN = {
+    "made": "Your own data.",
+    "people": "Write down here who and what is in it, where, when and with which device it was taken.",
+    "use": "Telling apart the classes below, in samples taken and prepared as the training data was.",
+    "factors": "Not known to this program. What varies in your data may be one: measure each group by itself.",
+    "harm": "Not known to this program. Ask who is affected by a wrong answer, who by a right one, and whether they are "
+            "in the data. Let a person look wherever a wrong reading harms somebody: amounts of money, doses, names, "
+            "votes.",
+    "limits": "The test samples come from the same source as the training samples; on samples from elsewhere expect "
+              "more mistakes. Where near copies of a sample are on both sides (frames of one film, pages of one "
+              "writer), the figures above are too good.",
+}
 
 
 def card(outcome: Outcome) -> str:
     """The card of a run, in Markdown."""
-    result, about = outcome.result, KNOWN.get(outcome.result["dataset"], OWN)
+    result = outcome.result
+    about = datasheet(result["dataset"]) or OWN
     settings = ", ".join(f"{name} {'all at once' if value is None else value}"
                          for name, value in outcome.configuration.get("settings", {}).items())
     sure = "" if result["test_interval"] is None else f" (95 % interval {interval(result['test_interval'])})"
@@ -76,11 +40,11 @@ def card(outcome: Outcome) -> str:
 - Reads a sample of {sized(outcome.shape)} and answers with one of {len(outcome.classes)} classes.
 - Trained with byhand {outcome.configuration["byhand"]} on {datetime.date.today().isoformat()}, in \
 {duration(result['train_seconds'])}: seed {result['seed']}, epochs done {result['epochs']}, {plain(settings)}.
-- To repeat it, run this in a folder where that name is free; `report.html` and `config.json` have the circumstances.
+- This repeats it; `report.html` and `config.json` have the circumstances:
 
       {outcome.command}""",
-        "Intended use": about.use,
-        "Factors": about.factors,
+        "Intended use": about["use"],
+        "Factors": f"{about['factors']} {about['people']}",
         "Metrics": grid(("samples", "number", "accuracy"), [
             ("training", f"{result['train_samples']:,}", percent(result["train_accuracy"])),
             ("validation", f"{outcome.validation_samples:,}", percent(result["validation_accuracy"])),
@@ -89,12 +53,12 @@ def card(outcome: Outcome) -> str:
              "other sources; another seed gives another model.",
         "Evaluation data": f"The {result['test_samples']:,} test samples of {plain(result['dataset'])}. Nothing was "
                            "chosen by them.",
-        "Training data": f"{about.source} {result['train_samples']:,} samples were learned from and "
+        "Training data": f"{about['made']} {result['train_samples']:,} samples were learned from and "
                          f"{outcome.validation_samples:,} were held out to choose by.",
         "Quantitative analyses": by_class(outcome),
-        "Ethical considerations": about.harm,
+        "Ethical considerations": about["harm"],
         "Caveats and recommendations": f"It always answers with one of its classes, also for a sample that belongs to "
-                                       f"none of them. {about.limits}",
+                                       f"none of them. {about['limits']}",
     }
     return f"# Model card: {plain(result['recipe'])} on {plain(result['dataset'])}\n\n" + "\n".join(
         f"## {title}\n\n{body}\n" for title, body in parts.items())

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +17,6 @@ from byhand.history import History
 from byhand.nn import Module
 
 Array = np.ndarray[Any, Any]
-
-
-class Finding(Protocol):
-    """Something that was noticed about the training."""
-
-    @property
-    def sentence(self) -> str:
-        """What was seen, and what to try."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +40,8 @@ class Outcome:
     validation_samples: int = 0
     batches: Points = ()
     """The losses of the batches: (epochs done, loss)."""
-    findings: Sequence[Finding] = ()
+    findings: Sequence[Any] = ()
+    """What was noticed while it learned; each has a `sentence`."""
 
     @cached_property
     def probabilities(self) -> Array | None:
