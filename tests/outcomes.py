@@ -14,8 +14,8 @@ from byhand.report import Outcome, command
 class Noticed:
     """A finding, as the page takes it."""
 
-    def __init__(self, sentence):
-        self.sentence = sentence
+    def __init__(self, sentence, severity="alarm"):
+        self.sentence, self.severity = sentence, severity
 
 
 def samples(shape, names, count, rng, dtype=np.uint8):
@@ -49,4 +49,4 @@ def outcome(shape=(1, 6, 6), names=("0", "1", "2"), epochs=3, validation=0.2, co
               "stopped": None}
     usual = {"epochs": 20, "batch_size": 128, "lr": 0.005}
     return Outcome("a layer of eight", result, configuration, command(configuration, usual), run.history, model, train,
-                   test, run.test.outputs, held_out, batches.points, findings)
+                   test, run.test.outputs, held_out, findings, batches.points)

@@ -128,9 +128,11 @@ def test_names_are_never_more_than_text():
 
 
 def test_what_was_noticed_comes_first():
-    told = dataclasses.replace(outcome(), findings=[Noticed("It does not learn."), Noticed("Try more.")])
+    told = dataclasses.replace(outcome(), findings=[Noticed("It does not learn."),
+                                                         Noticed("Try more.", "remark")])
     read = Page(page(told))
-    assert [text for _, _, text in read.all("li")] == ["It does not learn.", "Try more."]
+    assert [(text, which["class"]) for _, which, text in read.all("li")] == [("It does not learn.", "alarm"),
+                                                                            ("Try more.", "remark")]
     assert read.all("section")[0][1]["id"] == "noticed"
 
 

@@ -18,9 +18,9 @@ OWN = {
     "people": "Write down here who and what is in it, where, when and with which device it was taken.",
     "use": "Telling apart the classes below, in samples taken and prepared as the training data was.",
     "factors": "Not known to this program. What varies in your data may be one: measure each group by itself.",
-    "harm": "Not known to this program. Ask who is affected by a wrong answer, who by a right one, and whether they are "
-            "in the data. Let a person look wherever a wrong reading harms somebody: amounts of money, doses, names, "
-            "votes.",
+    "harm": "Not known to this program. Ask who is affected by a wrong answer, who by a right one, and whether they "
+            "are in the data. Let a person look wherever a wrong reading harms somebody: amounts of money, doses, "
+            "names, votes.",
     "limits": "The test samples come from the same source as the training samples; on samples from elsewhere expect "
               "more mistakes. Where near copies of a sample are on both sides (frames of one film, pages of one "
               "writer), the figures above are too good.",

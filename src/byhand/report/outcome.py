@@ -38,10 +38,10 @@ class Outcome:
     outputs: Array
     """Of the model, for the test samples: logits (N, classes) or (N, 1)."""
     validation_samples: int = 0
+    findings: Sequence[Any] = ()
+    """What was noticed while it learned; each has a `sentence`, and a `severity`: alarm or remark."""
     batches: Points = ()
     """The losses of the batches: (epochs done, loss)."""
-    findings: Sequence[Any] = ()
-    """What was noticed while it learned; each has a `sentence`."""
 
     @cached_property
     def probabilities(self) -> Array | None:

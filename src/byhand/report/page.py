@@ -116,7 +116,8 @@ def findings(outcome: Outcome) -> Element | None:
     if not outcome.findings:
         return None
     return section("noticed", "What was noticed", "Seen while the network learned, with what to try.",
-                   tag("ul", *[tag("li", finding.sentence) for finding in outcome.findings], class_="findings"))
+                   tag("ul", *[tag("li", finding.sentence, class_=finding.severity) for finding in outcome.findings],
+                       class_="findings"))
 
 
 def learning(outcome: Outcome) -> Element | None:
