@@ -201,4 +201,4 @@ def test_several_seeds_have_a_page_together(tmp_path):
         assert (tmp_path / link[1]["href"]) == Path(run["report"]) and Path(run["report"]).is_file()
     *rows, mean = read.rows(("", "training"))
     assert [row[3] for row in rows] == [f"{100 * run['test_accuracy']:.2f} %" for run in result["runs"]]
-    assert mean[3] == f"{100 * result['test_accuracy']:.2f} % ± {100 * result['test_sd']:.2f}"
+    assert mean[3] == f"{100 * result['test_accuracy']:.2f} ± {100 * result['test_sd']:.2f} %"

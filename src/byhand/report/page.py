@@ -43,9 +43,8 @@ def overview(result: Mapping[str, Any]) -> str:
     rows: list[list[Child]] = [[tag("a", f"seed {run['seed']}", href=f"seed-{run['seed']}/report.html"),
              *[percent(run[f"{name}_accuracy"]) for name in ("train", "validation", "test")],
              interval(run["test_interval"]), duration(run["train_seconds"])] for run in runs]
-    spread = [percent(result[f"{name}_accuracy"]) + ("" if result[f"{name}_sd"] is None else
-                                                     f" ± {100 * result[f'{name}_sd']:.2f}")
-              for name in ("train", "validation", "test")]
+    spread = [percent(mean) if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f} %" for mean, sd in
+              ((result[f"{name}_accuracy"], result[f"{name}_sd"]) for name in ("train", "validation", "test"))]
     head = ("", "training", "validation", "test", "95 % interval of the test", "time")
     return document(
         f"{result['recipe']} on {result['dataset']}, {len(runs)} seeds",
