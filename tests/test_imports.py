@@ -15,8 +15,8 @@ import byhand
 PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
-    "optim", "schedules", "pictures", "data", "metrics", "inference", "files", "history", "callbacks", "train",
-    "report", "recipes", "progress", "assess", "cli", "__main__",
+    "optim", "schedules", "pictures", "data", "metrics", "sketch", "plots", "inference", "files", "history",
+    "callbacks", "train", "lr_range", "report", "recipes", "progress", "assess", "look", "cli", "__main__",
 ]
 ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"},
         "kernels": set(), "pictures": {"atomic"}, "data": {"atomic", "autodiff", "kernels", "pictures"}}

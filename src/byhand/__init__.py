@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _ROOMS = ("autodiff", "callbacks", "data", "files", "kernels", "losses", "metrics", "nn", "ops", "optim", "pictures",
-          "progress", "recipes", "scalar", "schedules", "testing")
+          "plots", "progress", "recipes", "scalar", "schedules", "testing")
 _NAMES = {
     "Tensor": "tensor",
     "check_grad": "testing",
     "evaluate": "inference",
+    "find_lr": "lr_range",
     "fit": "train",
     "get_num_threads": "kernels",
     "load": "files",
@@ -28,21 +29,22 @@ _NAMES = {
 
 if TYPE_CHECKING:
     from byhand import (
-        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, pictures, progress, recipes,
-        scalar, schedules, testing
+        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, pictures, plots, progress,
+        recipes, scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
     from byhand.files import load, save
     from byhand.inference import evaluate, predict
     from byhand.kernels import get_num_threads, set_num_threads
+    from byhand.lr_range import find_lr
     from byhand.tensor import Tensor
     from byhand.testing import check_grad
     from byhand.train import fit
 
 __all__ = [
-    "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "fit", "get_num_threads", "kernels",
-    "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "predict", "progress", "recipes", "save",
-    "scalar", "schedules", "set_num_threads", "testing",
+    "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "find_lr", "fit", "get_num_threads",
+    "kernels", "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots", "predict", "progress",
+    "recipes", "save", "scalar", "schedules", "set_num_threads", "testing",
 ]
 
 

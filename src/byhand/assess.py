@@ -8,7 +8,7 @@ what it is sure of.
 import platform
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from byhand.data import Dataset
 from byhand.data.dataset import has_classes
 from byhand.files import SavedModel
 from byhand.files.reading import FirstPixels
+
+if TYPE_CHECKING:
+    from byhand import plots
 
 Array = np.ndarray[Any, Any]
 Facts = dict[str, Any]
@@ -51,9 +54,13 @@ class Assessment:
         """How often class i (row) was taken for class j (column)."""
         return metrics.confusion_matrix(self.predicted, self.test.targets, len(self.classes))
 
-    def mistakes(self, count: int = 25) -> Array:
-        """The rows of the test set that are wrong, the most confident first, up to `count`."""
-        return metrics.worst_mistakes(self.probabilities, self.test.targets, count)
+    def picture_of_mistakes(self) -> "plots.Picture":
+        """The worst mistakes. Raises ValueError if there are none, or the samples are no pictures."""
+        from byhand import plots
+
+        rows = metrics.worst_mistakes(self.probabilities, self.test.targets)
+        return plots.mistakes(self.test.inputs[rows], self.predicted[rows], self.test.targets[rows],
+                              self.probabilities[rows], self.classes)
 
     def above(self, threshold: float) -> Facts:
         """If it answers only where the probability of its answer is at least `threshold`: what share it answers, and
@@ -131,6 +138,8 @@ def in_words(facts: Facts, width: int) -> str:
              class_table(facts["per_class"]), confusions(np.array(facts["confusion_matrix"]), facts["classes"], width),
              "How sure it says it is, and how often it is right, differ by "
              f"{100 * facts['calibration_error']:.2f} % on average (expected calibration error, 15 bins)."]
+    if "mistakes" in facts:
+        parts.append(f"The worst mistakes are in {facts['mistakes']}")
     if "confidence" in facts:
         parts.append(selective(facts["confidence"], facts["test_samples"]))
     return "\n\n".join(part if "\n" in part else textwrap.fill(part, width, break_on_hyphens=False) for part in parts)

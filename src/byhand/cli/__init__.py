@@ -17,6 +17,7 @@ from byhand.cli.data import data_group
 from byhand.cli.evaluate import evaluate
 from byhand.cli.options import Interrupted
 from byhand.cli.recipes import recipes
+from byhand.cli.show import show
 from byhand.cli.train import train
 from byhand.terminal import printable
 
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (train, recipes, evaluate, data_group):
+for command in (train, recipes, evaluate, show, data_group):
     cli.add_command(command)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import byhand
-from byhand.cli.options import answer, common, known_data, listener, notice, text_width
+from byhand.cli.options import answer, common, figure, known_data, listener, notice, text_width
 
 
 @click.group(name="data", no_args_is_help=False)
@@ -66,6 +66,31 @@ def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: b
     answer(as_json, {"version": 1, "source": splits.source, "target": str(target), "form": form, **counts},
            f"{target} ({form}) holds {len(splits.train):,} training and {len(splits.test):,} test samples in "
            f"{len(splits.classes)} classes")
+
+
+@data_group.command()
+@click.argument("source", default="mnist")
+@figure("--out", help="Write all of it as one picture: .png, .svg or .pdf.")
+@common
+def show(source: str, out: Path | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Show what a data set looks like.
+
+    Its classes with their counts, its values, and for each class the first sample and the average; of samples that are
+    no pictures the statistics of each feature. SOURCE is as in byhand data info.
+
+    \b
+      byhand data show mini
+      byhand data show fashion-mnist --out clothes.png
+    """
+    from byhand.look import data_facts, data_text
+
+    with known_data():
+        splits = byhand.data.load(source, notice(listener(quiet)))
+    facts = data_facts(splits)
+    if out is not None:
+        byhand.plots.write(byhand.plots.data_sheet(splits), out)
+        facts["picture"] = str(out)
+    answer(as_json, facts, data_text(splits, text_width()))
 
 
 def data_in_words(facts: dict[str, Any]) -> str:

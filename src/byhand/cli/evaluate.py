@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import answer, common, data, known_data, listener, notice, text_width, threads
+from byhand.cli.options import answer, common, data, figure, known_data, listener, notice, text_width, threads
 
 
 @click.command()
@@ -13,17 +13,18 @@ from byhand.cli.options import answer, common, data, known_data, listener, notic
 @data
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="T",
               help="Also say how well it does if it answers only where its probability is at least T, from 0 to 1.")
+@figure("--mistakes", help="Write the worst mistakes as a picture: .png, .svg or .pdf.")
 @threads
 @common
-def evaluate(model: Path, source: str, confidence: float | None, threads: int | None, as_json: bool, quiet: bool,
-             debug: bool) -> None:
+def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path | None, threads: int | None,
+             as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a saved model on a test set.
 
     MODEL is a run folder, a file that byhand train saved, or the JSON weights of a scalar network.
 
     \b
       byhand evaluate runs/five
-      byhand evaluate runs/five --data mini --confidence 0.9
+      byhand evaluate runs/five --data mini --confidence 0.9 --mistakes worst.png
       byhand evaluate runs/five/model.safetensors --data mini --json
     """
     from byhand.assess import assess, in_words
@@ -36,4 +37,7 @@ def evaluate(model: Path, source: str, confidence: float | None, threads: int | 
     facts = found.facts()
     if confidence is not None:
         facts["confidence"] = found.above(confidence)
+    if mistakes is not None:
+        byhand.plots.write(found.picture_of_mistakes(), mistakes)
+        facts["mistakes"] = str(mistakes)
     answer(as_json, facts, in_words(facts, text_width()))

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,6 +43,19 @@ def known_data() -> Iterator[None]:
         yield
     except byhand.data.UnknownData as error:
         raise click.UsageError(str(error)) from None
+
+
+def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """A file for a figure; that it could not be drawn or written is said before the work begins."""
+    if path is not None:
+        byhand.plots.check_file(path)
+    return path
+
+
+def figure(*names: str, help: str) -> Callable[[Command], Command]:
+    """An option that names the file of a figure."""
+    return click.option(*names, type=click.Path(path_type=Path, dir_okay=False), callback=drawable, metavar="FILE",
+                        help=help)
 
 
 def listener(quiet: bool) -> Console:

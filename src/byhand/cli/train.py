@@ -13,11 +13,12 @@ import click
 from click.core import ParameterSource
 
 import byhand
+from byhand.cli.find_lr import range_test
 from byhand.cli.options import Interrupted, answer, common, data, known_data, listener, notice, threads
 
 if TYPE_CHECKING:
     from byhand.data import Splits
-    from byhand.recipes import BegunRun
+    from byhand.recipes import BegunRun, Recipe
 
 
 def every(context: click.Context, option: click.Parameter, text: str) -> dict[str, Any]:
@@ -39,18 +40,20 @@ def every(context: click.Context, option: click.Parameter, text: str) -> dict[st
               help="Times to go through the data (default: the recipe's).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change a setting of the recipe; may be given several times.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="The run folder (default: in runs/).")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: in runs/).")
 @click.option("--resume", type=click.Path(path_type=Path, file_okay=False), metavar="RUN",
               help="Go on with the run in this folder, from where it was interrupted.")
 @click.option("--checkpoint-every", "saving", default="10s", show_default=True, metavar="N|Ns", callback=every,
               help="Save what it takes to go on every N steps, or every N seconds.")
+@click.option("--find-lr", is_flag=True,
+              help="Find a learning rate instead of training; --out DIR or FILE.png draws it.")
 @click.option("--kernels", type=click.Choice(["numpy"]), default="numpy", show_default=True, help="How to compute.")
 @threads
 @common
 @click.pass_context
 def train(context: click.Context, recipe: str, source: str, seed: int, seeds: int, epochs: int | None,
-          settings: tuple[str, ...], out: Path | None, resume: Path | None, saving: dict[str, Any], kernels: str,
-          threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+          settings: tuple[str, ...], out: Path | None, resume: Path | None, saving: dict[str, Any], find_lr: bool,
+          kernels: str, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Train a network.
 
     RECIPE (default: fast) says which, and how; byhand recipes lists what there is. The network is evaluated once on the
@@ -63,11 +66,19 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
       byhand train mlp --data fashion-mnist --set lr=0.001 --set dropout=0.1
       byhand train relu-10 --data mini --seeds 5 --out runs/five --json
       byhand train --resume runs/five
+      byhand train lenet --find-lr
     """
     from byhand.progress import ProgressBar, announce
 
+    if out is not None and out.is_file() and not find_lr:
+        raise click.BadParameter(f"'{out}' is a file.", param_hint="'--out'")
     console = listener(quiet)
     tell = notice(console)
+    if find_lr:
+        if resume is not None:
+            raise click.UsageError("--find-lr begins anew; leave out --resume.")
+        answer(as_json, *range_test(configured(recipe, settings, epochs), source, seed, out, tell))
+        return
     one: Callable[..., dict[str, Any]] = byhand.recipes.run_recipe
     if resume is not None:
         begun = byhand.recipes.open_run(resume)
@@ -75,10 +86,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
         chosen, seed, seeds, folder = begun.recipe, begun.seed, begun.seeds, resume
         one = partial(byhand.recipes.resume_recipe, notify=tell)
     else:
-        try:
-            chosen = byhand.recipes.find(recipe).having(**changes(settings, epochs))
-        except ValueError as error:
-            raise click.UsageError(str(error)) from None
+        chosen = configured(recipe, settings, epochs)
         with known_data():
             splits = byhand.data.load_or_mini(source, tell)
         folder = byhand.recipes.run_folder(chosen, out)
@@ -129,6 +137,14 @@ def unchanged(begun: "BegunRun", context: click.Context, tell: Callable[[str], N
         return begun.data(given.get("source"), tell)
     except ValueError as error:
         raise click.UsageError(str(error)) if "source" in given else error from None
+
+
+def configured(recipe: str, settings: tuple[str, ...], epochs: int | None) -> "Recipe":
+    """The recipe of this name, with the settings that were asked for."""
+    try:
+        return byhand.recipes.find(recipe).having(**changes(settings, epochs))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def changes(settings: tuple[str, ...], epochs: int | None) -> dict[str, Any]:

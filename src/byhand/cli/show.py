@@ -1,0 +1,44 @@
+"""`byhand show`: what is inside a saved model?"""
+
+from pathlib import Path
+
+import click
+
+import byhand
+from byhand.cli.options import answer, common, figure, known_data, listener, notice, text_width
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--image", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+              help="Send this picture through it.")
+@click.option("--data", "source", metavar="NAME|PATH", help="Send a test sample of this data set through it.")
+@click.option("--index", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Which test sample, from 0.")
+@figure("--out", help="Write all of it as one picture: .png, .svg or .pdf.")
+@common
+def show(model: Path, file: Path | None, source: str | None, index: int, out: Path | None, as_json: bool, quiet: bool,
+         debug: bool) -> None:
+    """Show a saved model from inside.
+
+    Its layers and parameters, the weights of its first layer, and the way of one image through it: the first test digit
+    of mini, if it reads such images and no other is given. MODEL is a run folder, a model file, or the JSON weights of
+    a scalar network.
+
+    \b
+      byhand show runs/five
+      byhand show runs/five --data mini --index 7 --out seven.png
+    """
+    from byhand.files.reading import model_file, open_model
+    from byhand.look import chosen_image, model_facts, model_figure, model_text
+
+    if file is not None and source is not None:
+        raise click.UsageError("an image comes from --image or from --data, not from both.")
+    opened = open_model(model)
+    with known_data():
+        image = chosen_image(opened, file, source, index, notice(listener(quiet)))
+    facts = model_facts(opened, str(model_file(model)), image)
+    if out is not None:
+        byhand.plots.write(model_figure(opened, facts, image), out)
+        facts["picture"] = str(out)
+    answer(as_json, facts, model_text(opened, facts, image, text_width()))
