@@ -1,16 +1,20 @@
 """The command `evaluate`: every figure is the one that can be counted by hand, and it can be read in 80 columns."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from command_line import the_object
+from PIL import Image
 
 import byhand as bh
 from byhand import scalar
 from byhand.assess import assess, in_words
+from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
 
 
@@ -64,6 +68,36 @@ def test_it_can_be_read(run, here, tiny):
                         r"\(95 % interval [\d.]+ to [\d.]+ %\)\.", head.replace("\n", " "))
     assert len(classes.splitlines()) == 11 and len(confusion.splitlines()) == 12
     assert "differ by" in calibration and "Where it is at least 50 % sure, it answers" in selective
+
+
+def test_the_worst_mistakes_are_drawn(run, here, tiny):
+    code, out, _ = here("evaluate", run, "--data", tiny, "--mistakes", "worst.png")
+    assert code == 0 and "The worst mistakes are in worst.png" in out
+    guess, sure, truth = counted(run, bh.data.load(tiny))
+    row = max(np.flatnonzero(guess != truth), key=lambda row: sure[row])
+    with Image.open("worst.png") as picture:
+        assert picture.format == "PNG" and min(picture.size) > 400
+    found = assess(open_model(run), bh.data.load(tiny).test, "run").picture_of_mistakes()
+    assert found.axes[0].texts[0].get_text() == f"is {truth[row]}"
+    drawn = np.asarray(found.axes[0].images[0].get_array())[:28, :28, 0]
+    np.testing.assert_array_equal(drawn, bh.data.load(tiny).test.inputs[row, 0])
+
+
+def test_where_there_is_no_mistake_there_is_no_picture(here, tiny, rng):
+    images = bh.data.load(tiny).test.inputs[:4]
+    model = bh.nn.Sequential(bh.nn.Flatten(), bh.nn.Linear(784, 2, rng))
+    right = bh.predict(model, images).argmax(axis=1)
+    found = assess(bh.files.SavedModel(model), bh.data.Dataset(images, right, ("a", "b"), "own"), "m")
+    with pytest.raises(ValueError, match="there is no mistake to show"):
+        found.picture_of_mistakes()
+
+
+def test_without_matplotlib_it_says_so_before_it_begins(run, away, tiny):
+    source = ("import sys; sys.modules['matplotlib'] = None\nfrom byhand.cli import main\n"
+              f"main(['evaluate', 'run', '--data', {tiny!r}, '--mistakes', 'worst.png'])")
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "byhand: drawing needs matplotlib; pip install 'byhand[plots]'.\n"
 
 
 def test_nothing_is_sure_enough(run, here, tiny):

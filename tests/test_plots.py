@@ -266,7 +266,7 @@ def test_what_cannot_be_drawn_is_a_sentence(call, sentence):
 
 
 def test_a_folder_that_does_not_exist(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         plots.write(plots.class_counts([1, 2]), tmp_path / "nowhere" / "counts.png")
 
 

@@ -1,6 +1,7 @@
 """A look at a data set, and at a saved model from inside: as facts, as text for a terminal, and as one picture."""
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,7 @@ def data_facts(splits: Splits) -> Facts:
     inputs = splits.train.inputs
     features = None
     if not is_pictures(inputs):
-        columns = feature_statistics(inputs.reshape(len(inputs), -1))
-        features = {name: column.tolist() for name, column in columns.items()}
+        features = {name: column.tolist() for name, column in feature_statistics(inputs).items()}
     return {"version": 1, **info(splits), "features": features}
 
 
@@ -46,8 +46,8 @@ def data_text(splits: Splits, width: int) -> str:
     """Sizes, values, counts, and for each class its first sample and its average."""
     train, test = splits.train, splits.test
     pictures = is_pictures(train.inputs)
-    parts = [f"{splits.name}: {len(train):,} training and {len(test):,} test samples",
-             values_in_words(train.inputs) if pictures else "\n".join(feature_table(train.inputs))]
+    values = [textwrap.fill(values_in_words(train.inputs), width)] if pictures else feature_table(train.inputs)
+    parts = [f"{splits.name}: {len(train):,} training and {len(test):,} test samples", "\n".join(values)]
     if has_classes(train):
         counts, names = train.counts(), named(splits.classes, len(train.counts()))
         rows = bars(names, [f"{n:>8,}" for n in counts], counts / counts.max(), width)

@@ -18,7 +18,7 @@ from byhand.data.dataset import as_dataset
 from byhand.inference import Loss
 from byhand.nn.layers import positive
 from byhand.optim import Optimizer
-from byhand.train import Samples, fit
+from byhand.train import Samples, check, fit
 
 Array = np.ndarray[Any, Any]
 SPAN = 10
@@ -87,6 +87,7 @@ def find_lr(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimize
     if not 0 < lowest < highest < math.inf or steps < 10:
         raise ValueError("find_lr needs rates 0 < lowest < highest and at least 10 steps, got "
                          f"{lowest!r}, {highest!r} and {steps}.")
+    check(model, optimizer, rng, 1, order_is_free=True)
     train = as_dataset(train, "train")
     batches = -(-len(train) // (batch_size or max(1, len(train))))
     growing = Growing(np.geomspace(lowest, highest, steps))
@@ -117,7 +118,7 @@ def suggestion(rates: Array, losses: Array, smoothed: Array, kept: float, first:
     fall = start - smoothed[end - 1]
     noise = float(np.std(losses[:end] - smoothed[:end])) * math.sqrt((1 - kept) / (1 + kept))
     above = np.flatnonzero(smoothed[:end] > start - 0.75 * fall)
-    if fall <= 3 * noise or not len(above):
+    if not len(above) or fall <= max(3 * noise, 1e-6 * abs(start)):
         raise ValueError(f"the loss does not fall at any learning rate from {rates[0]:.2g} to {rates[-1]:.2g}, "
                          "so there is none to suggest; look at the data and the network, or take more steps.")
     return float(rates[above[-1]])

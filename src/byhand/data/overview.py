@@ -26,31 +26,18 @@ def first_of_each(targets: Array, classes: int, count: int) -> list[Array]:
 def class_means(inputs: Array, targets: Array, classes: int) -> Array:
     """The average sample of each class, (classes, ...) float64; NaN for a class without samples."""
     totals = np.zeros((classes, *inputs.shape[1:]))
-    for part in parts(inputs):
+    rows = max(1, CHUNK * len(inputs) // inputs.size)
+    for part in (slice(start, start + rows) for start in range(0, len(inputs), rows)):
         np.add.at(totals, targets[part], np.asarray(inputs[part], np.float64))
     counts = np.bincount(targets, minlength=classes).reshape(-1, *[1] * (inputs.ndim - 1))
     return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
 
 
 def feature_statistics(inputs: Array) -> dict[str, Array]:
-    """Mean, standard deviation, minimum and maximum of each feature of (N, features), each (features,)."""
-    columns = inputs.shape[1]
-    total, squares = np.zeros(columns), np.zeros(columns)
-    low, high = np.full(columns, np.inf), np.full(columns, -np.inf)
-    for part in parts(inputs):
-        values = np.asarray(inputs[part], np.float64)
-        total += values.sum(axis=0)
-        low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
-    mean = total / len(inputs)
-    for part in parts(inputs):
-        squares += np.square(np.asarray(inputs[part], np.float64) - mean).sum(axis=0)
-    return {"mean": mean, "std": np.sqrt(squares / len(inputs)), "min": low, "max": high}
-
-
-def parts(inputs: Array) -> list[slice]:
-    """Slices that cover all rows, each with a number of values that is easily held."""
-    rows = max(1, CHUNK * len(inputs) // max(1, inputs.size))
-    return [slice(start, start + rows) for start in range(0, len(inputs), rows)]
+    """Mean, standard deviation, minimum and maximum of each feature of samples (N, ...), each (features,)."""
+    flat = inputs.reshape(len(inputs), -1)
+    mean, std = moments(flat)
+    return {"mean": mean, "std": std, "min": flat.min(axis=0), "max": flat.max(axis=0)}
 
 
 def values_in_words(inputs: Array) -> str:
@@ -63,7 +50,7 @@ def values_in_words(inputs: Array) -> str:
 
 def feature_table(inputs: Array) -> list[str]:
     """The statistics of each feature of samples (N, ...), as lines of text; of many features the first 40."""
-    stats = feature_statistics(inputs.reshape(len(inputs), -1))
+    stats = feature_statistics(inputs)
     lines = ["feature" + "".join(f"{name:>12}" for name in stats)]
     lines += [f"{k + 1:>7}" + "".join(f"{column[k]:>12.4g}" for column in stats.values())
               for k in range(min(len(stats["mean"]), MOST_FEATURES))]
