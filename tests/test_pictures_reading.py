@@ -166,6 +166,7 @@ BAD = {
     "animated gif": (animated("GIF"), "holds 3 pictures"),
     "animated png": (animated("PNG"), "holds 3 pictures"),
     "animated webp": (animated("WEBP"), "holds 3 pictures"),
+    "packed tiff": (encoded(GREY, "TIFF", compression="tiff_lzw"), "is a TIFF file with compression, which is not"),
     "pages": (animated("TIFF"), "holds 3 pictures, an animation or pages; save the one that is meant"),
 }
 

@@ -1,8 +1,8 @@
 """Fuzzing: files that were spoiled at random, thousands a second, and what reads them must not mind.
 
 A reader may succeed, or raise ValueError or OSError with one sentence that names the file. Anything else is a finding:
-another exception, a warning, more than 5 seconds, more than 1 GB of memory, the end of the process. The readers run in
-a process of their own, so that whatever happens can be told.
+another exception, a warning, a remark of some library on standard error, more than 5 seconds, more than 1 GB of memory,
+the end of the process. The readers run in a process of their own, so that whatever happens can be told.
 
     python tests/fuzz/harness.py                                  each kind of file for 20 seconds
     python tests/fuzz/harness.py idx model --seconds 600          these, for longer
@@ -94,6 +94,7 @@ def work(kind: Kind, seed: int, first: int, inputs: int, seconds: float, folder:
     limit_memory()
     path = folder / "input"
     notes = os.open(folder / "number", os.O_CREAT | os.O_WRONLY)
+    os.dup2(os.open(folder / "remarks", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND), 2)
     begun = time.monotonic()
     for number in count(first) if inputs == 0 else range(first, first + inputs):
         if time.monotonic() - begun > seconds:
@@ -104,6 +105,10 @@ def work(kind: Kind, seed: int, first: int, inputs: int, seconds: float, folder:
         signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)  # whose end is the end of the process
         found = complaint(kind, path)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        if os.fstat(2).st_size:
+            remark = os.pread(2, 200, 0).decode(errors="replace").strip()
+            os.ftruncate(2, 0)
+            found = found or f"there are remarks on standard error: {remark}"
         if found:
             print(json.dumps({"number": number, "complaint": found}), flush=True)
 
@@ -134,9 +139,10 @@ def fuzz(kind: Kind, seed: int = 0, seconds: float = 20.0, first: int = 0, input
             number = int(Path(name, "number").read_bytes())
             found = [json.loads(line) for line in worker.stdout.splitlines()]
             if worker.returncode:
-                found.append({"number": number, "complaint": how_it_ended(worker.returncode)})
+                remarks = Path(name, "remarks").read_text(errors="replace")[-1000:]
+                found.append({"number": number, "complaint": f"{how_it_ended(worker.returncode)} {remarks}".strip()})
             for finding in found:
-                alike = re.sub(r"\d+|'.*?'", "", finding["complaint"])[:80]
+                alike = re.sub(r"\d+|'.*?'", "", finding["complaint"])[:40]
                 if alike in seen:
                     continue
                 seen.add(alike)

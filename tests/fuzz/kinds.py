@@ -1,7 +1,11 @@
 """The kinds of files that are fuzzed: for each, what reads it, what is inside it, and good files to begin with."""
 
 import gzip
+import io
+import json
 import random
+import struct
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +16,19 @@ from typing import Any
 
 import numpy as np
 from mutations import Open
+from PIL import Image
+from safetensors.numpy import load as tensors_in
 
 import byhand as bh
 from byhand import scalar
+from byhand.callbacks import EarlyStopping, Schedule
 from byhand.data import Normalize, read_idx, write_idx
-from byhand.files import ModelFileError
+from byhand.data.formats.arrays import read_npy
+from byhand.files import ModelFileError, load_checkpoint, save_checkpoint
+from byhand.files.checkpoint import digest
 from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
+from byhand.pictures import read_picture
 
 MOST_INPUTS = 4096  # numbers in a sample that a model is tried on
 
@@ -108,8 +118,159 @@ def scalar_files() -> Iterator[tuple[str, bytes]]:
             yield "-".join(map(str, sizes)), path.read_bytes()
 
 
+# --- data of one's own ------------------------------------------------------------------------------------------------
+
+
+def csv_files() -> Iterator[tuple[str, bytes]]:
+    rows = [[i % 3, *((i * j) % 256 for j in range(64))] for i in range(12)]
+    yield "digits", "\n".join([",".join(["label", *(f"pixel{j}" for j in range(64))]),
+                               *(",".join(map(str, row)) for row in rows)]).encode()
+    yield "flowers", b"length;width;kind\n" + b"\n".join(b"%d.5;-1e-2;%s" % (i, b"ab"[i % 2:][:1]) for i in range(9))
+    yield "bare", b'"a, b",1,2.5\r\nc,3,4\r\nc,5,6\r\n"a, b",7,8\r\n'
+
+
+def npy_files() -> Iterator[tuple[str, bytes]]:
+    rng = np.random.default_rng(0)
+    arrays = {"bytes": rng.integers(0, 255, (6, 4, 4)).astype(np.uint8), "words": np.array(["cat", "dog"] * 3),
+              "reals": np.asfortranarray(rng.standard_normal((6, 3))), "labels": np.arange(6, dtype=">i4") % 2}
+    for name, array in arrays.items():
+        content = io.BytesIO()
+        np.save(content, array)
+        yield name, content.getvalue()
+
+
+def npz_files() -> Iterator[tuple[str, bytes]]:
+    arrays = {name: np.load(io.BytesIO(content)) for name, content in npy_files()}
+    for name, save, labels in (("stored", np.savez, "labels"), ("deflated", np.savez_compressed, "words")):
+        content = io.BytesIO()
+        save(content, x_train=arrays["bytes"], y_train=arrays[labels], x_test=arrays["bytes"], y_test=arrays[labels])
+        yield name, content.getvalue()
+
+
+def inside_zip(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
+    """One of the files in an archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+    except Exception:  # zipfile raises nearly anything
+        return None
+    if not members:
+        return None
+    chosen = rng.choice(list(members))
+
+    def close(inner: bytes) -> bytes:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+            for name, member in members.items():
+                archive.writestr(zipfile.ZipInfo(name), inner if name == chosen else member)
+        return packed.getvalue()
+
+    return members[chosen], close
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def picture_files() -> Iterator[tuple[str, bytes]]:
+    rng = np.random.default_rng(0)
+    colours = Image.fromarray(rng.integers(0, 255, (6, 5, 4)).astype(np.uint8), "RGBA")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    for name, mode, form, options in (
+            ("grey.png", "L", "PNG", {}), ("alpha.png", "RGBA", "PNG", {}), ("bits.png", "1", "PNG", {}),
+            ("palette.png", "P", "PNG", {"transparency": 0}), ("deep.png", "I;16", "PNG", {}),
+            ("colour.jpg", "RGB", "JPEG", {"exif": exif}), ("cmyk.jpg", "CMYK", "JPEG", {}),
+            ("palette.gif", "P", "GIF", {}), ("colour.bmp", "RGB", "BMP", {}), ("real.tif", "F", "TIFF", {}),
+            ("colour.webp", "RGB", "WEBP", {}), ("grey.pgm", "L", "PPM", {})):
+        content = io.BytesIO()
+        image = colours.convert("L").convert(mode) if mode in ("I;16", "F") else colours.convert(mode)
+        image.save(content, form, **options)
+        yield name, content.getvalue()
+
+
+def inside_png(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
+    """What is in one of the chunks of a PNG, unpacked if it is the picture itself."""
+    if not content.startswith(b"\x89PNG"):
+        return None
+    chunks, at = [], 8
+    while at + 12 <= len(content):
+        size = int.from_bytes(content[at:at + 4], "big")
+        chunks.append((content[at + 4:at + 8], content[at + 8:at + 8 + size]))
+        at += 12 + size
+    if not chunks:
+        return None
+    chosen = rng.randrange(len(chunks))
+    kind, inner = chunks[chosen]
+    try:
+        unpacked = zlib.decompress(inner) if kind == b"IDAT" else None
+    except zlib.error:
+        unpacked = None
+
+    def close(inner: bytes) -> bytes:
+        chunks[chosen] = kind, inner if unpacked is None else zlib.compress(inner)
+        return content[:8] + b"".join(struct.pack(">I", len(data)) + name + data +
+                                      struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
+
+    return inner if unpacked is None else unpacked, close
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def learn(**options: Any) -> bh.callbacks.Run:
+    """Two epochs with all that remembers something from step to step."""
+    rng = np.random.default_rng(0)
+    model = bh.nn.Sequential(bh.nn.Linear(3, 4, rng), bh.nn.BatchNorm1d(4), bh.nn.ReLU(), bh.nn.Linear(4, 2, rng))
+    samples = rng.standard_normal((12, 3)).astype(np.float32), np.arange(12) % 2
+    return bh.fit(model, samples, loss=bh.losses.cross_entropy, optimizer=bh.optim.Adam(model.parameters()), rng=rng,
+                  epochs=2, batch_size=4, validation=0.5,
+                  callbacks=[EarlyStopping(1), Schedule(bh.schedules.Cosine())], **options)
+
+
+def checkpoint_files() -> Iterator[tuple[str, bytes]]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "checkpoint")
+        save_checkpoint(learn().state_dict(), path)
+        yield "run", path.read_bytes()
+
+
+def inside_checkpoint(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
+    """As in safetensors; closed with the right SHA-256."""
+    opened = inside_safetensors(content, rng)
+    if opened is None or rng.random() < 0.1:
+        return opened
+    inner, close = opened
+
+    def sealed(inner: bytes) -> bytes:
+        content = close(inner)
+        try:
+            size = int.from_bytes(content[:8], "little")
+            header = json.loads(content[8:8 + size])
+            header["__metadata__"]["sha256"] = digest(header["__metadata__"]["state"], tensors_in(content))
+            text = json.dumps(header).encode()
+        except Exception:  # it is past sealing
+            return content
+        return len(text).to_bytes(8, "little") + text + content[8 + size:]
+
+    return inner, sealed
+
+
+def read_checkpoint(path: Path) -> None:
+    """Load it, and go on from it, if it fits."""
+    state = load_checkpoint(path)
+    try:
+        learn(resume=state)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
 KINDS = {kind.name: kind for kind in (
     Kind("idx", read_idx, idx_files, inside_gzip),
+    Kind("csv", bh.data.load, csv_files),
+    Kind("npy", read_npy, npy_files),
+    Kind("npz", bh.data.load, npz_files, inside_zip),
+    Kind("picture", read_picture, picture_files, inside_png),
     Kind("model", read_model, model_files, inside_safetensors),
     Kind("scalar", read_model, scalar_files),
+    Kind("checkpoint", read_checkpoint, checkpoint_files, inside_checkpoint),
 )}

@@ -45,6 +45,7 @@ PLANTED = {  # what a reader does: words of the complaint
     "raise ValueError('two\\nlines of it')": "this is no sentence",
     "raise ValueError('something is wrong here')": "this does not name the file",
     "import warnings; warnings.warn('careful')": "UserWarning in ",
+    "import os; os.write(2, b'cannot decode tag 7')": "remarks on standard error: cannot decode tag 7",
     "bytearray(2 << 30)": "it asks for more memory than 1,073,741,824 bytes",
     "while True: pass": "it takes more than 0.2 seconds",
     "import os; os.abort()": "the process ends with SIGABRT",

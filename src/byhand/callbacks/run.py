@@ -20,6 +20,7 @@ from byhand.inference import Evaluation
 from byhand.nn.module import Module
 from byhand.optim import Optimizer
 from byhand.tensor import Tensor
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 State = Mapping[str, Any]
@@ -117,7 +118,7 @@ class Run:
             self.take_over(state)
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             self.take_over(before)
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
             raise ValueError(f"this checkpoint does not fit this run: {reason}.") from None
 
     def take_over(self, state: State) -> None:

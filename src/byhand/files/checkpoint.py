@@ -17,7 +17,8 @@ from safetensors.numpy import save as to_bytes
 
 from byhand.atomic import write_atomically
 from byhand.files.plain_json import as_json, from_json
-from byhand.files.tensors import read_tensors, short
+from byhand.files.tensors import read_tensors
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 FORMAT = "byhand checkpoint"

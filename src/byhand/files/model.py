@@ -22,7 +22,8 @@ from byhand.data import Normalize
 from byhand.inference import predict
 from byhand.files.architecture import build, describe
 from byhand.files.plain_json import as_json, from_json
-from byhand.files.tensors import read_tensors, short
+from byhand.files.tensors import read_tensors
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 VERSION = 1

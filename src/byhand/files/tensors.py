@@ -7,10 +7,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from byhand.files.plain_json import from_json
-from byhand.terminal import printable
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
-LONGEST_REASON = 300  # characters
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
@@ -27,9 +26,3 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     except (SafetensorError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a safetensors file, or is damaged ({short(error)}).") from None
     return metadata, tensors
-
-
-def short(error: Exception | str) -> str:
-    """What it says, without the end of its sentence. It may quote the file, in which may be anything, without end."""
-    text = printable(" ".join(str(error).split()).rstrip("."))
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."

@@ -7,6 +7,7 @@ file claims is looked at before anything is decoded, and whatever is wrong becom
 """
 
 import io
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -27,6 +28,8 @@ MOST_BYTES = 256 * 2**20
 MOST_PIXELS = 64_000_000
 LONGEST_SIDE = 20_000  # pixels
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs about odd files is not for standard error
+
 
 def read_picture(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Array:
     """The picture in a file, or in the bytes of one: uint8, (H, W) if it is grey and (H, W, 3), RGB, if not.
@@ -41,7 +44,13 @@ def read_picture(source: str | os.PathLike[str] | bytes, name: str | None = None
         raise ValueError(f"{name} is empty.")
     with warnings.catch_warnings():  # Pillow's remarks on odd files; what matters of them is asked below
         warnings.simplefilter("ignore")
-        return _to_array(_decoded(content, name))
+        image = _decoded(content, name)
+        try:
+            return _to_array(image)
+        except MemoryError:
+            raise
+        except Exception:  # such as a colour beyond the palette
+            raise ValueError(f"{name} is damaged: its pixels have colours that there are not.") from None
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
@@ -73,10 +82,14 @@ def _decoded(content: bytes, name: str) -> "Image":
     if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
         raise ValueError(f"{name} has {width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are read, and "
                          f"{LONGEST_SIDE:,} in a row, so make it smaller.")
+    if any(tile[0] == "libtiff" for tile in image.tile):  # which says on standard error what it thinks of a file
+        raise ValueError(f"{name} is a TIFF file with compression, which is not read; save it as PNG or JPEG.")
     if frames > 1:
         raise ValueError(f"{name} holds {frames:,} pictures, an animation or pages; save the one that is meant.")
     try:
         image.load()
+    except MemoryError:
+        raise
     except Exception:
         raise ValueError(f"{name} is damaged or cut off: its picture cannot be decoded.") from None
     try:
