@@ -89,14 +89,27 @@ def model_files() -> Iterator[tuple[str, bytes]]:
 
 
 def inside_safetensors(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    """The header, as JSON; or, now and then, the numbers."""
+    """One of the words of its metadata; now and then the whole header, as JSON, or the numbers."""
     size = int.from_bytes(content[:8], "little")
     header, numbers = content[8:8 + size], content[8 + size:]
     if len(header) < size:
         return None
     if rng.random() < 0.1:
         return numbers, lambda inner: content[:8] + header + inner
-    return header, lambda inner: len(inner).to_bytes(8, "little") + inner + numbers
+    try:
+        said = json.loads(header)
+        name = rng.choice([name for name, word in said["__metadata__"].items() if isinstance(word, str)])
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        name = None
+    if name is None or rng.random() < 0.3:
+        return header, lambda inner: len(inner).to_bytes(8, "little") + inner + numbers
+
+    def close(inner: bytes) -> bytes:
+        said["__metadata__"][name] = inner.decode(errors="replace")
+        text = json.dumps(said).encode()
+        return len(text).to_bytes(8, "little") + text + numbers
+
+    return said["__metadata__"][name].encode(errors="replace"), close
 
 
 def read_model(path: Path) -> None:

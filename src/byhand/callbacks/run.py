@@ -118,8 +118,7 @@ class Run:
             self.take_over(state)
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             self.take_over(before)
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
-            raise ValueError(f"this checkpoint does not fit this run: {reason}.") from None
+            raise ValueError(f"this checkpoint does not fit this run: {short(error)}.") from None
 
     def take_over(self, state: State) -> None:
         """`load_state_dict`, which may break off in the middle."""

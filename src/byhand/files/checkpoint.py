@@ -68,8 +68,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(state, dict):
             raise ValueError("it holds no state")
     except (KeyError, RecursionError, TypeError, ValueError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
-        raise DamagedCheckpoint(f"{path} is a damaged checkpoint ({reason}).") from None
+        raise DamagedCheckpoint(f"{path} is a damaged checkpoint ({short(error)}).") from None
     return state
 
 

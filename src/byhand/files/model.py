@@ -138,8 +138,7 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     except RecursionError:
         raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
     except (ValueError, KeyError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else short(error)
-        raise ModelFileError(f"{path} does not describe a network: {reason}.") from None
+        raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:

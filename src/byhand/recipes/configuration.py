@@ -22,6 +22,7 @@ from byhand.data import Splits, fingerprint, load
 from byhand.files.plain_json import from_json
 from byhand.recipes.catalogue import find
 from byhand.recipes.recipe import Recipe
+from byhand.terminal import short
 
 CONFIG = "config.json"
 Notify = Callable[[str], None]
@@ -99,6 +100,5 @@ def open_run(folder: Path) -> BegunRun:
         if any(type(n) is not int for n in (seed, seeds, threads)) or seed < 0 or min(seeds, threads) < 1:
             raise TypeError("its seed, seeds and threads are not whole numbers of at least 0, 1 and 1")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
-        raise ValueError(f"{path} does not describe a run that could go on ({reason}).") from None
+        raise ValueError(f"{path} does not describe a run that could go on ({short(error)}).") from None
     return BegunRun(folder, recipe, seed, seeds, threads, config)
