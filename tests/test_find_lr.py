@@ -101,6 +101,8 @@ def test_it_can_be_read_and_is_drawn(here, tiny):
         assert picture.format == "PNG"
     for _ in range(2):  # a file that is there is replaced
         assert here(*words, "--out", "own.svg")[1].endswith("The picture is own.svg\n")
+    assert here("train", "scalar", "--data", tiny, "--find-lr", "--out", "not-made")[0] == 1
+    assert not Path("not-made").exists(), "nothing is left of a test that did not begin"
     assert here(*words)[0] == 0 and not list(Path().glob("*.png"))
 
 

@@ -45,17 +45,10 @@ def known_data() -> Iterator[None]:
         raise click.UsageError(str(error)) from None
 
 
-def drawable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """A file for a figure; that it could not be drawn or written is said before the work begins."""
-    if path is not None:
-        byhand.plots.check_file(path)
-    return path
-
-
-def figure(*names: str, help: str) -> Callable[[Command], Command]:
-    """An option that names the file of a figure."""
-    return click.option(*names, type=click.Path(path_type=Path, dir_okay=False), callback=drawable, metavar="FILE",
-                        help=help)
+def figure(name: str, help: str) -> Callable[[Command], Command]:
+    """An option for the file of a figure. That it could not be drawn or written is said before the work begins."""
+    return click.option(name, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=help,
+                        callback=lambda context, option, path: path and byhand.plots.check_file(path))
 
 
 def listener(quiet: bool) -> Console:

@@ -13,8 +13,7 @@ import click
 from click.core import ParameterSource
 
 import byhand
-from byhand.cli.find_lr import range_test
-from byhand.cli.options import Interrupted, answer, common, data, known_data, listener, notice, threads
+from byhand.cli.options import Interrupted, answer, common, data, known_data, listener, notice, text_width, threads
 
 if TYPE_CHECKING:
     from byhand.data import Splits
@@ -77,7 +76,12 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
     if find_lr:
         if resume is not None:
             raise click.UsageError("--find-lr begins anew; leave out --resume.")
-        answer(as_json, *range_test(configured(recipe, settings, epochs), source, seed, out, tell))
+        from byhand.recipes.range_test import range_picture, range_report
+
+        chosen, picture = configured(recipe, settings, epochs), out and range_picture(out)
+        with known_data():
+            splits = byhand.data.load_or_mini(source, tell)
+        answer(as_json, *range_report(chosen, splits, seed, picture, min(text_width(), 72)))
         return
     one: Callable[..., dict[str, Any]] = byhand.recipes.run_recipe
     if resume is not None:

@@ -63,19 +63,20 @@ def whole(part: Paper) -> Picture:
     return cast(Picture, part.figure)
 
 
-def check_file(path: str | os.PathLike[str]) -> None:
-    """Raise, before any work is done, if `path` could not be written: ValueError for a kind of file that no figure is
-    saved as, FileNotFoundError if there is no such folder."""
-    if Path(path).suffix.lower() not in SUFFIXES:
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """The path of a file for a figure. Raises, before any work is done, if it could not be written: ValueError for a
+    kind of file that no figure is saved as, FileNotFoundError if there is no such folder."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"a figure is saved as {', '.join(SUFFIXES)}; {path} is none of these.")
-    if not Path(path).parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {Path(path).parent}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
+    return path
 
 
 def write(figure: Picture, path: str | os.PathLike[str]) -> None:
     """Save a figure, whole or not at all, as its suffix says. Raises like `check_file`, and OSError."""
-    check_file(path)
-    write_atomically(path, figure.to_bytes(Path(path).suffix.lower()[1:]))
+    write_atomically(path, figure.to_bytes(check_file(path).suffix.lower()[1:]))
 
 
 def quiet(axes: Axes, title: str = "", x: str = "", y: str = "") -> Axes:

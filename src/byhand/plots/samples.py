@@ -14,30 +14,28 @@ from byhand.plots.figure import (
 )
 
 Array = np.ndarray[Any, Any]
-MOST, PER_ROW = 20, 10
-"""Classes in a figure, the first ones, and samples in a row."""
+MOST = 20
+"""Classes in a figure, the first ones."""
 
 
-def samples(images: Any, targets: Any, classes: Sequence[str] = (), per_class: int = PER_ROW,
+def samples(images: Any, targets: Any, classes: Sequence[str] = (), per_class: int = 10,
             on: Paper | None = None) -> Picture:
-    """The first samples of each class, up to ten in a row (of more than 20 classes the first 20).
+    """The first samples of each class, a row a class (of more than 20 classes the first 20).
 
     images: (N, C, H, W). targets: (N,) classes. Raises ValueError for anything else.
     """
     positive("samples", per_class=per_class)
     names = checked(images, targets, classes)[:MOST]
-    columns = min(per_class, PER_ROW)
-    deep = -(-per_class // columns)
-    rows = first_of_each(np.asarray(targets), len(names), columns * deep)
+    rows = first_of_each(np.asarray(targets), len(names), per_class)
     tiles = as_rgb(np.asarray(images[np.concatenate(rows)]))
-    page = np.full((len(names) * columns * deep, *tiles.shape[1:]), 255, np.uint8)
-    page[np.concatenate([k * columns * deep + np.arange(len(row)) for k, row in enumerate(rows)])] = tiles
-    figure = on or paper(1 + 0.55 * columns, 0.4 + 0.58 * deep * len(names))
+    page = np.full((len(names) * per_class, *tiles.shape[1:]), 255, np.uint8)
+    page[np.concatenate([k * per_class + np.arange(len(row)) for k, row in enumerate(rows)])] = tiles
+    figure = on or paper(1 + 0.55 * per_class, 0.4 + 0.58 * len(names))
     axes = bare(figure.add_subplot(), values_in_words(np.asarray(images)))
-    axes.imshow(mosaic(page, columns))
+    axes.imshow(mosaic(page, per_class))
     axes.set_anchor("N")
     for k, name in enumerate(names):
-        top = corner(k * columns * deep, page, columns)[0]
+        top = corner(k * per_class, page, per_class)[0]
         axes.text(-0.3 * tiles.shape[2], top + tiles.shape[1] / 2, name, ha="right", va="center", fontsize=8.5)
     return whole(figure)
 
@@ -91,13 +89,12 @@ def data_sheet(splits: Splits) -> Picture:
     classes = len(train.counts()) if has_classes(train) else 0
     drawn = classes > 0 and is_pictures(train.inputs)
     lines = [] if drawn else feature_table(train.inputs)
-    deep = max(1, 8 // classes) if drawn else 0  # of few classes more samples
-    figure = paper(11, 0.6 + max(0.6 * deep * min(classes, MOST), 4.4, 0.16 * len(lines)),
+    figure = paper(11, 0.6 + max(0.6 * min(classes, MOST) * drawn, 4.4, 0.16 * len(lines)),
                    f"{splits.name}: {len(train):,} training and {len(test):,} test samples")
     grid = figure.add_gridspec(2, 2, width_ratios=[1.25, 1], height_ratios=[1, 1.25])
     left = figure.add_subfigure(grid[:, 0])
     if drawn:
-        samples(train.inputs, train.targets, train.classes, PER_ROW * deep, left)
+        samples(train.inputs, train.targets, train.classes, on=left)
         mean_images(train.inputs, train.targets, train.classes, figure.add_subfigure(grid[0, 1]))
     else:
         table(left.add_subplot(), lines)
