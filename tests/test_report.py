@@ -147,6 +147,18 @@ def test_what_cannot_be_known_is_left_out():
     assert "It stopped early: enough & more." in Page(page(early)).text_of("section", id="learning")
 
 
+def test_confidence_is_judged_by_what_chance_allows():
+    told = outcome(names=("a", "b"))
+    targets = np.arange(120) % 2
+    for right, sure, says in ((110, 0.99, "surer than it may be"), (110, 0.6, "more modest than it need be"),
+                              (110, 0.92, "as sure as it may be"), (110, 0.88, "as sure as it may be")):
+        answers = np.where(np.arange(120) < right, targets, 1 - targets)
+        logits = np.where(np.eye(2, dtype=bool)[answers], np.log(sure / (1 - sure)), 0.0)
+        run = dataclasses.replace(told, outputs=logits, test=dataclasses.replace(told.test, targets=targets))
+        told_so = Page(page(run)).text_of("section", id="calibration")
+        assert f"{100 * sure:.1f} % sure and 91.7 % right: {says}" in told_so
+
+
 def test_a_single_epoch_is_told_batch_by_batch():
     told = dataclasses.replace(outcome(epochs=1), batches=[(0.25, 2.0), (0.5, 1.5), (0.75, 1.25), (1.0, 1.125)])
     (chart, *_) = Page(page(told)).all("svg")

@@ -218,8 +218,9 @@ def calibration(outcome: Outcome) -> Element | None:
     sure, right = ((bins.counts * figure).sum() / bins.counts.sum() for figure in (bins.confidence, bins.accuracy))
     rows = [[f"{100 * low:.0f} to {100 * high:.0f} %", f"{n:,}", percent(mean, 1), percent(hits, 1)] for
             low, high, n, mean, hits in zip(bins.edges[:-1], bins.edges[1:], *bins[1:], strict=True) if n]
-    verdict = "about as sure as it may be" if abs(sure - right) < 0.01 else (
-        "surer than it may be" if sure > right else "more modest than it need be")
+    low, high = metrics.wilson_interval(round(right * len(p)), len(p))
+    verdict = "surer than it may be" if sure > high else "more modest than it need be" if sure < low else \
+        "as sure as it may be, as far as so many samples tell"
     return section(
         "calibration", "How far its word can be trusted", f"On average it was {percent(sure, 1)} sure and "
         f"{percent(right, 1)} right: {verdict}. Were it right as often as it is sure, each bar would end on the dashed "
@@ -253,7 +254,7 @@ def weights(outcome: Outcome) -> Element | None:
     first = first[:MOST_FILTERS] / max(float(np.quantile(np.abs(first), 0.995)), 1e-12)
     each = f"{count} pictures, one" if count == len(first) else f"the first {len(first)} of {count} pictures, one"
     if first.ndim == 2:
-        sheet, each = charts.tinted(first, max(1, 480 // max(first.shape))), "one picture, a row"
+        sheet, each = charts.tinted(first.T, max(1, 480 // max(first.shape))), "one picture, a column"
     else:
         first = smaller(first, LARGEST_FILTER)
         filters = [in_colour(f) if len(f) == 3 else charts.tinted(f.sum(axis=0)) for f in first]
