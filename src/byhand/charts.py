@@ -196,7 +196,7 @@ def confusion(counts: Array, classes: Sequence[str]) -> Element:
     """A confusion matrix (true classes as rows): right answers in blue, wrong ones in orange, stronger where they are a
     larger part of their row. Up to `MOST_NUMBERS` classes it is a table; above, a picture."""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    strength = np.sqrt(share)  # a mistake in a hundred is to be seen
+    strength = np.cbrt(share)  # a mistake in a hundred is to be seen
     np.fill_diagonal(strength, -share.diagonal())
     if len(classes) > MOST_NUMBERS:
         return image(tinted(strength, max(1, 480 // len(classes))), class_="matrix", alt=

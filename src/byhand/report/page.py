@@ -104,7 +104,7 @@ def headline(outcome: Outcome) -> Element:
         score(result["test_accuracy"], f"of {result['test_samples']:,} test {things} read right",
               "the test set was looked at once, at the end" if sure is None else
               f"95 % interval {interval(sure)}; the test set was looked at once, at the end"),
-        facts({"trained on": f"{result['train_samples']:,} {things}", "training accuracy":
+        facts({f"training {things}": f"{result['train_samples']:,}", "training accuracy":
                percent(result["train_accuracy"]), "validation accuracy": percent(result["validation_accuracy"]),
                "epochs": f"{result['epochs']:,}", "training time": duration(result["train_seconds"]),
                "parameters": f"{result['parameters']:,}"}))
