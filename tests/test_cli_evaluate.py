@@ -64,7 +64,7 @@ def test_it_can_be_read(run, here, tiny):
     code, out, err = here("evaluate", run, "--data", "mini", "--confidence", "0.5")
     assert code == 0 and err == "" and max(map(len, out.splitlines())) <= 80
     head, classes, confusion, calibration, selective = out.rstrip().split("\n\n")
-    assert re.fullmatch(r"run/model\.safetensors \(relu-10\) reads [\d.]+ % of the 1,000 test images of mini right "
+    assert re.fullmatch(r"run/model\.safetensors \(relu-10\) reads [\d.]+ % of the 1,000 test samples of mini right "
                         r"\(95 % interval [\d.]+ to [\d.]+ %\)\.", head.replace("\n", " "))
     assert len(classes.splitlines()) == 11 and len(confusion.splitlines()) == 12
     assert "differ by" in calibration and "Where it is at least 50 % sure, it answers" in selective

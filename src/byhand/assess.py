@@ -133,7 +133,7 @@ def in_words(facts: Facts, width: int) -> str:
     """What `Assessment.facts` tells, for a terminal of this width."""
     low, high = facts["test_interval"]
     parts = [f"{facts['model']} ({facts['kind']}) reads {100 * facts['test_accuracy']:.2f} % of the "
-             f"{facts['test_samples']:,} test images of {facts['dataset']} right (95 % interval {100 * low:.2f} to "
+             f"{facts['test_samples']:,} test samples of {facts['dataset']} right (95 % interval {100 * low:.2f} to "
              f"{100 * high:.2f} %). {facts['note']}",
              class_table(facts["per_class"]), confusions(np.array(facts["confusion_matrix"]), facts["classes"], width),
              "How sure it says it is, and how often it is right, differ by "
