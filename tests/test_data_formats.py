@@ -239,6 +239,17 @@ def test_pictures_of_different_sizes_and_colours_become_alike(tmp_path):
             assert picture.min() == picture.max() and picture.min() // 50 == {"rose": 0, "tulip": 2, "poppy": 4}[name]
 
 
+def test_photographs_are_shrunk_to_what_a_network_can_look_at(tmp_path):
+    paint(tmp_path / "rose", (600, 800), 10)
+    paint(tmp_path / "tulip", (800, 600), 100, 2)
+    paint(tmp_path / "poppy", (96, 128), 200, 2)
+    said = []
+    found = load(tmp_path, said.append)
+    assert found.train.inputs.shape[1:] == (1, 96, 128)
+    assert said[0].startswith(f"8 of the 10 pictures in {tmp_path} are larger than 128 pixels and are shrunk to that")
+    assert "2 of 10 are resized to the most common one, 128 x 96" in said[1]
+
+
 @pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "Testing"), ("train", "val")])
 def test_folders_for_training_and_test(tmp_path, train, test):
     for part, n in ((train, 4), (test, 2)):

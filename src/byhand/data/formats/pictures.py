@@ -5,7 +5,8 @@
     flowers/test/rose/0001.jpg
 
 Photographs are seldom all of one size, and an array has only one. The most common size wins, and the others are
-resized to it. The pictures are grey if all of them are, otherwise all are in colour.
+resized to it, after photographs have been shrunk to what a network can look at on a processor. The pictures are grey if
+all of them are, otherwise all are in colour.
 """
 
 import re
@@ -24,6 +25,7 @@ from byhand.pictures import SUFFIXES, pictures_in, read_picture
 Array = NDArray[Any]
 
 TRAIN, TEST = ("train", "training"), ("test", "testing", "val", "valid", "validation")
+LONGEST = 128  # the longer side of a picture, in pixels
 MOST_BYTES = 2 << 30  # of all pictures together
 
 
@@ -89,14 +91,26 @@ def _alike(paths: list[Path], folder: Path, notify: Notify) -> Array:
     """All pictures as one array: `(N, 1, H, W)` if all are grey, otherwise `(N, 3, H, W)`."""
     from PIL import Image
 
+    def resized(picture: Array, height: int, width: int) -> Array:
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
     pictures: list[Array] = []
-    total = 0
+    total = shrunk = 0
     for path in paths:
-        pictures.append(read_picture(path))
-        total += pictures[-1].nbytes
+        picture = read_picture(path)
+        height, width = picture.shape[:2]
+        if max(height, width) > LONGEST:
+            share = LONGEST / max(height, width)
+            picture = resized(picture, max(1, round(share * height)), max(1, round(share * width)))
+            shrunk += 1
+        pictures.append(picture)
+        total += picture.nbytes
         if total > MOST_BYTES:
             raise ValueError(f"the pictures in {folder} take more than {MOST_BYTES >> 30} GiB once they are unpacked; "
-                             "make them smaller")
+                             "make them smaller, or take fewer")
+    if shrunk:
+        notify(f"{shrunk:,} of the {len(pictures):,} pictures in {folder} are larger than {LONGEST} pixels and are "
+               "shrunk to that (for larger ones give an .npz file)")
     sizes = Counter(picture.shape[:2] for picture in pictures)
     (height, width), usual = sizes.most_common(1)[0]
     if usual < len(pictures):
@@ -106,6 +120,6 @@ def _alike(paths: list[Path], folder: Path, notify: Notify) -> Array:
     out = np.empty((len(pictures), 3 if colours == 3 else 1, height, width), np.uint8)
     for row, picture in zip(out, pictures, strict=True):
         if picture.shape[:2] != (height, width):
-            picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+            picture = resized(picture, height, width)
         row[...] = picture if picture.ndim == 2 else np.moveaxis(picture, -1, 0)
     return out
