@@ -19,11 +19,13 @@ def server():
     return context
 
 
-def train(words, kind="", number=0):
-    """The command, in the process."""
+def train(words, kind="", number=0, folder=".", said=os.devnull):
+    """The command, in the process, in a folder; what it says on standard error goes into a file."""
     from byhand.cli import main
 
+    os.chdir(folder)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     die_at(kind, number)
     main(words)
 
@@ -49,6 +51,8 @@ def die_at(kind, number):
         Optimizer.step = killing(Optimizer.step, number)
     elif kind == "image":  # the same for the scalar recipe, which has no optimizer
         scalar.training.step = killing(scalar.training.step, number, before=True)
+    elif kind in OBSTACLES:
+        Optimizer.step = once(Optimizer.step, number, OBSTACLES[kind])
     elif kind == "half a file":
         os.fsync = killing(os.fsync, number, before=True, last_act=cut)
     elif kind == "a file without its name":  # or its folder not yet written down
@@ -74,6 +78,46 @@ def killing(function, number, before=False, last_act=lambda *arguments: None):
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return deadly
+
+
+def once(function, number, act):
+    """The function, and before the call with this number something else."""
+    calls = 0
+
+    def acting(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            act()
+        return function(*arguments)
+
+    return acting
+
+
+def limit_files():
+    """No file may grow beyond 16 KB: for the one who writes it, as when the disk is full."""
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, 1 << 14))
+
+
+def fill_disk():
+    """Write until there is no room."""
+    with open("filler", "wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+
+def forbid_writing():
+    """Take the permission to write into the folder away, and who need not ask for any becomes somebody else."""
+    os.chmod("run", 0o555)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+
+
+OBSTACLES = {"limit": limit_files, "full disk": fill_disk, "no permission": forbid_writing}
 
 
 def cut(descriptor):

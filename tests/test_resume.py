@@ -295,9 +295,11 @@ def test_a_state_comes_back_as_it_was():
     assert same(back, state) and repr(back["tuple"]) == "[1.0, -0.0]"
 
 
-def test_what_no_file_can_hold_is_refused():
-    with pytest.raises(ValueError, match="a run's state must be something that JSON can hold"):
-        save_checkpoint({"callback": print}, "state")
+@pytest.mark.parametrize(("value", "what"), [(print, "JSON"), ({1, 2}, "JSON"), (b"bytes", "JSON"),
+                                             (np.array("text"), "safetensors"), (np.array([None]), "safetensors")])
+def test_what_no_file_can_hold_is_refused(value, what):
+    with pytest.raises(ValueError, match=f"a run's state must be something that {what} can hold"):
+        save_checkpoint({"value": value}, "state")
     assert os.listdir() == []
 
 

@@ -203,3 +203,83 @@ def test_it_takes_as_many_threads_as_it_had(begun, here, monkeypatch):
 def test_how_often_to_save_needs_a_number(every, here):
     code, _, err = here("train", "--data", "mini", "--checkpoint-every", every)
     assert code == 2 and "is neither a number of steps, such as 100, nor of seconds, such as 30s" in err
+
+
+# --- what cannot be gone on with --------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(begun, here):
+    path = begun / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    code, _, err = here("train", "--resume", "run")
+    assert code == 0 and re.search(r"run/checkpoint\.safetensors is not a safetensors file, or is damaged .* The one "
+                                   "before it is whole, and takes its place\\.", err)
+    assert weights("run") == weights("whole")
+
+
+def test_where_none_is_whole_nothing_is_changed(begun, here):
+    for name in ("checkpoint.safetensors", "checkpoint-previous.safetensors"):
+        (begun / name).write_bytes(b"")
+    before = {path: path.read_bytes() for path in begun.iterdir()}
+    code, out, err = here("train", "--resume", "run", "--json")
+    assert code == 1 and the_object(out)["error"].startswith("run/checkpoint.safetensors is not a safetensors file")
+    assert {path: path.read_bytes() for path in begun.iterdir()} == before and "Traceback" not in err
+
+
+def test_the_checkpoint_of_another_run_is_refused(begun, here, tiny, ctrl_c):
+    ctrl_c(7, *WORDS, "--data", tiny, "--set", "batch_size=50", "--out", "other")
+    shutil.copy("other/checkpoint.safetensors", "run/checkpoint.safetensors")
+    before = {path: path.read_bytes() for path in begun.iterdir()}
+    code, _, err = here("train", "--resume", "run", "-q")
+    assert (code, err) == (1, "byhand: this checkpoint does not fit this run: it is of a run with 6 batches, and this "
+                              "one has 5.\n")
+    assert {path: path.read_bytes() for path in begun.iterdir()} == before
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (None, "run is not a run folder: it has no config.json"), ("", "run/config.json does not describe a run"),
+    ("{", "Expecting property name"), ("[]", "does not describe a run that could go on"), ("7", "does not describe"),
+    ('{"seed": 1, "seed": 2}', "the key 'seed' stands twice"), ("[" * 100_000, "recursion"), ("\xff", "utf-8"),
+    ({"recipe": "nope"}, "there is no recipe 'nope'"), ({"recipe": 7}, "does not describe a run"),
+    ({"settings": []}, "does not describe"), ({"settings": {"nope": 1}}, "has no setting 'nope'"),
+    ({"settings": {"lr": "quick"}}, "lr needs a number, got 'quick'"), ({"seed": -1}, "its seed, seeds and threads"),
+    ({"seed": 1.5}, "its seed, seeds and threads"), ({"seeds": 0}, "its seed"), ({"threads": 0}, "its seed"),
+    ({"threads": None}, "its seed"), ({"data_sha256": None}, "it does not say what data it began with"),
+    ({"source": 7}, "it does not say what data"), ({"source": "a\0b"}, "say where it is with --data"),
+    ({"dataset": "gone", "source": "gone"}, "was read from gone and is needed again"),
+])
+def test_a_folder_that_is_no_run_to_go_on_with(change, said, begun, here):
+    path = begun / "config.json"
+    config = json.loads(path.read_text())
+    if isinstance(change, dict):
+        path.write_text(json.dumps(config | change))
+    elif change is None:
+        path.unlink()
+    else:
+        path.write_text(change, encoding="latin-1")
+    before = {path: path.read_bytes() for path in begun.iterdir()}
+    code, out, err = here("train", "--resume", "run", "-q")
+    assert (code, out) == (1, "") and re.search(said, err) and err.startswith("byhand: ") and err.count("\n") == 1
+    assert {path: path.read_bytes() for path in begun.iterdir()} == before
+
+
+def test_a_run_of_an_older_byhand_is_left_alone(begun, here):
+    config = json.loads((begun / "config.json").read_text())
+    del config["data_sha256"]
+    (begun / "config.json").write_text(json.dumps(config))
+    assert "(it lacks 'data_sha256')" in here("train", "--resume", "run")[2]
+
+
+@pytest.mark.parametrize(("folder", "code", "said"), [("nowhere", 1, "nowhere is not a run folder"),
+                                                      ("text", 2, "is a file")])
+def test_no_folder(folder, code, said, here):
+    Path("text").write_text("text")
+    found, _, err = here("train", "--resume", folder)
+    assert found == code and said in err and not Path("nowhere").exists()
+
+
+def test_a_damaged_result_is_named(begun, here):
+    (begun / "result.json").write_text("{")
+    code, _, err = here("train", "--resume", "run", "-q")
+    assert code == 1
+    assert re.fullmatch(r"byhand: run/result\.json is damaged .*; without it the run would be made again\.\n", err)

@@ -118,7 +118,8 @@ class Run:
             self.take_over(state)
         except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             self.take_over(before)
-            raise ValueError(f"this checkpoint does not fit this run: {short(error)}.") from None
+            kind = "" if isinstance(error, KeyError | ValueError) else "a part of it is of another kind, "
+            raise ValueError(f"this checkpoint does not fit this run: {kind}{short(error)}.") from None
 
     def take_over(self, state: State) -> None:
         """`load_state_dict`, which may break off in the middle."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save as to_bytes
 
 from byhand.atomic import write_atomically
@@ -33,13 +34,17 @@ class DamagedCheckpoint(ValueError):
 def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a state (`run.state_dict()`), whole or not at all. What was there is kept as the previous checkpoint.
 
-    Raises ValueError for a state with something that is neither an array nor what JSON can hold; OSError, leaving the
-    old one as it was, if it cannot be written.
+    Raises ValueError for a state with something that is neither an array of numbers nor what JSON can hold; OSError,
+    leaving the old one as it was, if it cannot be written.
     """
     tensors: dict[str, Array] = {}
     plain = as_json("a run's state", apart(state, "state", tensors))
     metadata = {"format": FORMAT, "version": str(VERSION), "state": plain, "sha256": digest(plain, tensors)}
-    write_atomically(path, to_bytes(tensors, metadata), previous=previous_of(Path(path)))
+    try:
+        content = to_bytes(tensors, metadata)
+    except SafetensorError as error:
+        raise ValueError(f"a run's state must be something that safetensors can hold ({error}).") from None
+    write_atomically(path, content, previous=previous_of(Path(path)))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
