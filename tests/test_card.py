@@ -6,12 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from outcomes import outcome
+from outcomes import answering, outcome
 
 from byhand import metrics
 from byhand.data.published import datasheet
 from byhand.report import card
-from byhand.report.card import OWN
 
 HEADINGS = ["Model details", "Intended use", "Factors", "Metrics", "Evaluation data", "Training data",
             "Quantitative analyses", "Ethical considerations", "Caveats and recommendations"]
@@ -54,9 +53,9 @@ def test_its_figures_are_those_of_the_run():
     error = metrics.calibration_error(run.probabilities, run.test.targets)
     assert f"calibration error on the test samples: {100 * error:.2f} %" in told["Metrics"]
     assert f"{result['parameters']:,} parameters" in told["Model details"] and run.command in told["Model details"]
-    scores, classes = metrics.per_class(run.confusion), rows(told["Quantitative analyses"])
+    scores, classes = metrics.per_class(run.tested.confusion), rows(told["Quantitative analyses"])
     for n, (name, support, precision, recall, f1) in enumerate(classes):
-        low, high = metrics.wilson_interval(int(run.confusion[n, n]), int(scores.support[n]))
+        low, high = metrics.wilson_interval(int(run.tested.confusion[n, n]), int(scores.support[n]))
         assert (name, support) == (str(n), str(scores.support[n]))
         assert (precision, f1) == (f"{100 * scores.precision[n]:.1f} %", f"{100 * scores.f1[n]:.1f} %")
         assert recall == f"{100 * scores.recall[n]:.1f} % ({100 * low:.2f} to {100 * high:.2f} %)"
@@ -67,9 +66,10 @@ def test_what_was_not_measured_is_not_invented():
     told = parts(card(outcome(validation=None)))
     assert rows(told["Metrics"])[1] == ["validation", "0", "not measured"]
     run = outcome()
-    told = parts(card(dataclasses.replace(run, outputs=np.full_like(run.outputs, np.inf))))
+    told = parts(card(answering(run, np.full_like(run.tested.outputs, np.inf))))
     assert "calibration" not in told["Metrics"] and "no figures by class" in told["Quantitative analyses"]
-    lonely = dataclasses.replace(run, test=run.test[run.test.targets != 1], outputs=run.outputs[run.test.targets != 1])
+    kept = run.test.targets != 1
+    lonely = answering(dataclasses.replace(run, test=run.test[kept]), run.tested.outputs[kept])
     assert rows(parts(card(lonely))["Quantitative analyses"])[1][3] == "no samples"
 
 
@@ -85,11 +85,12 @@ def test_what_is_known_of_a_published_set_is_told(here):
     code, out, _ = here("data", "info", "mini", "--json")
     sheet = json.loads(out)["datasheet"]
     assert code == 0 and sheet == datasheet("mnist") == datasheet("mini") != datasheet("fashion-mnist")
-    assert sheet.keys() == datasheet("fashion-mnist").keys() == OWN.keys() and all(sheet.values())
+    assert sheet.keys() == datasheet("fashion-mnist").keys() == datasheet("tiny").keys() and all(sheet.values())
     told = " ".join(here("data", "info", "mini")[1].split())
     assert all(sheet[name] in told for name in ("made", "people", "limits")) and "docs/datasheets.md" in told
 
 
 def test_nothing_is_made_up_about_the_data_of_others(here, tiny):
-    assert datasheet("tiny") is None and json.loads(here("data", "info", tiny, "--json")[1])["datasheet"] is None
+    assert datasheet("tiny")["made"] == "Your own data."
+    assert json.loads(here("data", "info", tiny, "--json")[1])["datasheet"] is None
     assert "limits" not in here("data", "info", tiny)[1]

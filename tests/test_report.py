@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from outcomes import Noticed, outcome
+from outcomes import Noticed, answering, outcome
 from pages import Page, pixels, tables
 
 import byhand as bh
@@ -76,12 +76,12 @@ def test_its_figures_are_those_of_the_run(case):
     assert f"95 % interval {100 * low:.2f} to {100 * high:.2f} %" in header and f"{result['parameters']:,}" in header
     wrong = int((p.argmax(axis=1) != targets).sum())
     assert (f"{wrong:,} of {len(targets)} test" if wrong else "none") in read.text_of("section", id="mistakes")
-    scores = metrics.per_class(told.confusion)
+    scores = metrics.per_class(told.tested.confusion)
     *weakest, shown = [rows for head, *rows in tables(read.text) if head[:3] == ["class", "samples", "precision"]]
     assert [row[1:] for row in shown] == [
         [f"{n}", *[f"{100 * figure:.1f} %" for figure in figures]]
         for n, *figures in zip(scores.support, scores.precision, scores.recall, scores.f1, strict=True)]
-    assert len(weakest) == (len(told.classes) > 25)
+    assert len(weakest) == (len(told.tested.names) > 25)
     assert all(rows[0][4] == f"{100 * scores.f1.min():.1f} %" and len(rows) == 12 for rows in weakest)
     error = metrics.calibration_error(p, targets)
     assert f"calibration error {100 * error:.2f} %" in read.text_of("section", id="calibration")
@@ -92,7 +92,7 @@ def test_its_figures_are_those_of_the_run(case):
 def test_the_confusion_matrix():
     told = outcome()
     rows = Page(page(told)).rows(("is ↓ read →",))
-    assert [[0 if n == "·" else int(n) for n in row[1:]] for row in rows] == told.confusion.tolist()
+    assert [[0 if n == "·" else int(n) for n in row[1:]] for row in rows] == told.tested.confusion.tolist()
 
 
 def test_the_worst_mistakes_are_pictures():
@@ -138,10 +138,10 @@ def test_what_was_noticed_comes_first():
 
 def test_what_cannot_be_known_is_left_out():
     told = outcome()
-    broken = dataclasses.replace(told, outputs=np.full_like(told.outputs, np.nan))
+    broken = answering(told, np.full_like(told.tested.outputs, np.nan))
     assert [attributes["id"] for _, attributes, _ in Page(page(broken)).all("section")] == ["learning", "inside",
                                                                                           "again"]
-    perfect = dataclasses.replace(told, outputs=np.eye(3)[told.test.targets] * 50)
+    perfect = answering(told, np.eye(3)[told.test.targets] * 50)
     assert "It made none on the test set" in Page(page(perfect)).text_of("section", id="mistakes")
     early = dataclasses.replace(told, result={**told.result, "stopped": "enough & more"})
     assert "It stopped early: enough & more." in Page(page(early)).text_of("section", id="learning")
@@ -154,7 +154,7 @@ def test_confidence_is_judged_by_what_chance_allows():
                               (110, 0.92, "as sure as it may be"), (110, 0.88, "as sure as it may be")):
         answers = np.where(np.arange(120) < right, targets, 1 - targets)
         logits = np.where(np.eye(2, dtype=bool)[answers], np.log(sure / (1 - sure)), 0.0)
-        run = dataclasses.replace(told, outputs=logits, test=dataclasses.replace(told.test, targets=targets))
+        run = answering(dataclasses.replace(told, test=dataclasses.replace(told.test, targets=targets)), logits)
         told_so = Page(page(run)).text_of("section", id="calibration")
         assert f"{100 * sure:.1f} % sure and 91.7 % right: {says}" in told_so
 

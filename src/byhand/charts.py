@@ -61,9 +61,10 @@ def html(element: Element) -> str:
 
 
 def table(head: Sequence[Child], rows: Iterable[Sequence[Child]], **attributes: Any) -> Element:
-    """A table. The first column names its row."""
+    """A table. The first column names its row; a cell may be a `td` itself."""
     return tag("table", tag("thead", tag("tr", *[tag("th", cell, scope="col") for cell in head])),
-               tag("tbody", *[tag("tr", tag("th", first, scope="row"), *[tag("td", cell) for cell in rest])
+               tag("tbody", *[tag("tr", tag("th", first, scope="row"), *[
+                   cell if isinstance(cell, Element) and cell.tag == "td" else tag("td", cell) for cell in rest])
                               for first, *rest in rows]), **attributes)
 
 
@@ -202,13 +203,10 @@ def confusion(counts: Array, classes: Sequence[str]) -> Element:
         return image(tinted(strength, max(1, 480 // len(classes))), class_="matrix", alt=
                      f"confusion matrix of {len(classes)} classes, true classes from top to bottom, answers from left "
                      "to right; right answers on the diagonal in blue, mistakes in orange")
-    rows = [[tag("td", str(n) if n else "·", style=shade(s)) for n, s in zip(row, strengths, strict=True)]
-            for row, strengths in zip(counts.tolist(), strength.tolist(), strict=True)]
     upright = "writing-mode:vertical-rl;transform:rotate(180deg)" if max(map(len, classes)) > 4 else None
-    return tag("table", tag("thead", tag("tr", tag("td", "is ↓ read →"), *[
-        tag("th", tag("span", name, style=upright), scope="col") for name in classes])), tag("tbody", *[
-            tag("tr", tag("th", name, scope="row"), *cells) for name, cells in zip(classes, rows, strict=True)]),
-        class_="matrix")
+    return table(["is ↓ read →", *[tag("span", name, style=upright) for name in classes]], [
+        [name, *[tag("td", str(n) if n else "·", style=shade(s)) for n, s in zip(row, strengths, strict=True)]]
+        for name, row, strengths in zip(classes, counts.tolist(), strength.tolist(), strict=True)], class_="matrix")
 
 
 def shade(strength: float) -> str:

@@ -49,10 +49,18 @@ class Evaluation:
         said = charts.tag("p", repr(self).strip("<>"))
         if self.accuracy is None or self.targets.ndim != 1:
             return charts.html(said)
-        count = max(2, *self.outputs.shape[1:], len(self.classes))
-        names = self.classes if len(self.classes) == count else [str(n) for n in range(count)]
-        counts = confusion_matrix(predictions(self.outputs), self.targets, count)
-        return charts.html(charts.tag("div", said, charts.confusion(counts, names)))
+        return charts.html(charts.tag("div", said, charts.confusion(self.confusion, self.names)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each class: its number, where the data has none."""
+        count = max(2, *self.outputs.shape[1:])
+        return self.classes if len(self.classes) >= count else tuple(map(str, range(count)))
+
+    @property
+    def confusion(self) -> Array:
+        """How often class i (row) was taken for class j (column). Raises ValueError if the targets are not classes."""
+        return confusion_matrix(predictions(self.outputs), self.targets, len(self.names))
 
 
 def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None, batch_size: int = 250) -> Array:

@@ -93,8 +93,9 @@ MINI = Published(
 KNOWN = (MNIST, FASHION_MNIST, MINI)
 
 
-def datasheet(name: str) -> dict[str, str] | None:
-    """What is known of a published set (after Gebru et al. 2018): how it was made, the people in it, its use, what its
-    accuracy depends on, who may be harmed, its limits. None for any other name. `mini` is a part of MNIST."""
+def datasheet(name: str) -> dict[str, str]:
+    """What is known of a published set (after Gebru et al. 2018): how it was made, the people in it, its use, what an
+    accuracy depends on, who may be harmed, its limits. Of any other set, what its owner should ask. `mini` is a part of
+    MNIST."""
     sheets = tomllib.loads(resources.files("byhand.data").joinpath("datasheets.toml").read_text(encoding="utf-8"))
-    return sheets.get("mnist" if name == MINI.name else name)
+    return sheets["mnist" if name == MINI.name else name if name in sheets else "own"]

@@ -138,7 +138,7 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
         "model": str(path), "resumed": resume is not None}
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
     outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
-                      run.history, model, parts.train, parts.test, measured["test"].outputs,
+                      run.history, model, parts.train, parts.test, measured["test"],
                       0 if parts.validation is None else len(parts.validation), batches=batches.points)
     result |= write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
     write_json(folder / RESULT, result)

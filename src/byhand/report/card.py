@@ -13,31 +13,18 @@ from byhand import metrics
 from byhand.data.published import datasheet
 from byhand.report.outcome import Outcome, duration, interval, percent, sized
 
-OWN = {
-    "made": "Your own data.",
-    "people": "Write down here who and what is in it, where, when and with which device it was taken.",
-    "use": "Telling apart the classes below, in samples taken and prepared as the training data was.",
-    "factors": "Not known to this program. What varies in your data may be one: measure each group by itself.",
-    "harm": "Not known to this program. Ask who is affected by a wrong answer, who by a right one, and whether they "
-            "are in the data. Let a person look wherever a wrong reading harms somebody: amounts of money, doses, "
-            "names, votes.",
-    "limits": "The test samples come from the same source as the training samples; on samples from elsewhere expect "
-              "more mistakes. Where near copies of a sample are on both sides (frames of one film, pages of one "
-              "writer), the figures above are too good.",
-}
-
 
 def card(outcome: Outcome) -> str:
     """The card of a run, in Markdown."""
     result = outcome.result
-    about = datasheet(result["dataset"]) or OWN
+    about = datasheet(result["dataset"])
     settings = ", ".join(f"{name} {'all at once' if value is None else value}"
                          for name, value in outcome.configuration.get("settings", {}).items())
     sure = "" if result["test_interval"] is None else f" (95 % interval {interval(result['test_interval'])})"
     parts = {
         "Model details": f"""\
 - {plain(outcome.method)}; {result['parameters']:,} parameters.
-- Reads a sample of {sized(outcome.shape)} and answers with one of {len(outcome.classes)} classes.
+- Reads a sample of {sized(outcome.shape)} and answers with one of {len(outcome.tested.names)} classes.
 - Trained with byhand {outcome.configuration["byhand"]} on {datetime.date.today().isoformat()}, in \
 {duration(result['train_seconds'])}: seed {result['seed']}, epochs done {result['epochs']}, {plain(settings)}.
 - This repeats it; `report.html` and `config.json` have the circumstances:
@@ -76,11 +63,11 @@ def by_class(outcome: Outcome) -> str:
     """Precision, recall and F1 of each class on the test samples, recall with its interval."""
     if outcome.probabilities is None:
         return "The targets are not classes, so there are no figures by class."
-    scores, right = metrics.per_class(outcome.confusion), outcome.confusion.diagonal().tolist()
+    scores, right = metrics.per_class(outcome.tested.confusion), outcome.tested.confusion.diagonal().tolist()
     rows = [(plain(name), f"{n:,}", percent(precision, 1),
              f"{percent(recall, 1)} ({interval(metrics.wilson_interval(hits, n))})" if n else "no samples",
              percent(f1, 1))
-            for name, n, hits, precision, recall, f1 in zip(outcome.classes, scores.support.tolist(), right,
+            for name, n, hits, precision, recall, f1 in zip(outcome.tested.names, scores.support.tolist(), right,
                                                             scores.precision, scores.recall, scores.f1, strict=True)]
     return grid(("class", "test samples", "precision", "recall (95 % interval)", "F1"), rows)
 

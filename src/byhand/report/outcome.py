@@ -14,6 +14,7 @@ from byhand.charts import Points
 from byhand.data import KNOWN, Dataset
 from byhand.data.dataset import has_classes
 from byhand.history import History
+from byhand.inference import Evaluation
 from byhand.nn import Module
 
 Array = np.ndarray[Any, Any]
@@ -35,8 +36,8 @@ class Outcome:
     model: Module
     train: Dataset
     test: Dataset
-    outputs: Array
-    """Of the model, for the test samples: logits (N, classes) or (N, 1)."""
+    tested: Evaluation
+    """Of the model, on the test samples."""
     validation_samples: int = 0
     findings: Sequence[Any] = ()
     """What was noticed while it learned; each has a `sentence`, and a `severity`: alarm or remark."""
@@ -46,19 +47,9 @@ class Outcome:
     @cached_property
     def probabilities(self) -> Array | None:
         """(N, classes), or None where the targets are not classes or the outputs not finite."""
-        sound = has_classes(self.test) and self.outputs.ndim == 2 and np.isfinite(self.outputs).all()
-        return metrics.probabilities(self.outputs) if sound else None
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """A name for each output."""
-        count = max(2, *self.outputs.shape[1:])
-        return self.test.classes if len(self.test.classes) == count else tuple(map(str, range(count)))
-
-    @cached_property
-    def confusion(self) -> Array:
-        """(classes, classes) counts of the test samples, true classes as rows."""
-        return metrics.confusion_matrix(metrics.predictions(self.outputs), self.test.targets, len(self.classes))
+        outputs = self.tested.outputs
+        sound = has_classes(self.test) and outputs.ndim == 2 and np.isfinite(outputs).all()
+        return metrics.probabilities(outputs) if sound else None
 
     @property
     def shape(self) -> tuple[int, ...]:

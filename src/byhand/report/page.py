@@ -149,7 +149,7 @@ def mistakes(outcome: Outcome) -> Element | None:
              + ("These are all of them" if wrong == len(rows) else f"These are the {len(rows)} that it was surest of")
              + ", the surest first, with its reading, the truth, and the probability that it gave to each.")
     inputs = np.asarray(outcome.test.inputs[rows])
-    reads = [(row, outcome.classes[p[row].argmax()], unbroken(p[row].max()), outcome.classes[targets[row]],
+    reads = [(row, outcome.tested.names[p[row].argmax()], unbroken(p[row].max()), outcome.tested.names[targets[row]],
               unbroken(p[row, targets[row]])) for row in rows.tolist()]
     if not outcome.pictures:
         values = inputs.reshape(len(inputs), -1)[:, :MOST_COLUMNS]
@@ -181,7 +181,7 @@ def mix_ups(outcome: Outcome) -> Element | None:
     """What is taken for what, and what that means for each class."""
     if outcome.probabilities is None:
         return None
-    counts, names = outcome.confusion, outcome.classes
+    counts, names = outcome.tested.confusion, outcome.tested.names
     scores = metrics.per_class(counts)
     rows = [[name, f"{n:,}", *[percent(figure, 1) for figure in figures]] for name, n, *figures in
             zip(names, scores.support.tolist(), scores.precision, scores.recall, scores.f1, strict=True)]
@@ -239,7 +239,7 @@ def network(outcome: Outcome) -> Element:
     rows = [[path or "–", repr(layer), sized(shape), f"{count:,}" if count else ""]
             for path, layer, shape, count in outcome.model.layer_rows(outcome.shape)]
     return section("inside", "Inside", f"{outcome.result['parameters']:,} numbers were learned, from a sample of "
-                   f"{sized(outcome.shape)} to {len(outcome.classes)} classes.",
+                   f"{sized(outcome.shape)} to {len(outcome.tested.names)} classes.",
                    scrolling(table(("", "layer", "output", "parameters"), rows, class_="words")), weights(outcome))
 
 
@@ -256,7 +256,8 @@ def weights(outcome: Outcome) -> Element | None:
     if first.ndim == 2:
         sheet, each = charts.tinted(first.T, max(1, 480 // max(first.shape))), "one picture, a column"
     else:
-        first = smaller(first, LARGEST_FILTER)
+        step = -(-max(first.shape[2:]) // LARGEST_FILTER)
+        first = first[:, :, ::step, ::step]
         filters = [in_colour(f) if len(f) == 3 else charts.tinted(f.sum(axis=0)) for f in first]
         scale = max(1, 64 // first.shape[-1])
         sheet = charts.sheet([f.repeat(scale, axis=0).repeat(scale, axis=1) for f in filters], MOST_COLUMNS)
@@ -265,16 +266,6 @@ def weights(outcome: Outcome) -> Element | None:
     return tag("figure", charts.image(sheet, alt=f"weights of the first layer as {each} for each output"),
                tag("figcaption", f"What the first layer looks for: {each} for each of its outputs; {inks}."),
                class_="weights")
-
-
-def smaller(pictures: Array, most: int) -> Array:
-    """Pictures (N, C, H, W) with squares of neighbours averaged until no side has more than `most` pixels."""
-    k = -(-max(pictures.shape[2:]) // most)
-    height, width = (side // k for side in pictures.shape[2:])
-    if min(height, width) == 0:
-        return pictures[:, :, :most, :most]
-    squares = pictures[:, :, :height * k, :width * k].reshape(*pictures.shape[:2], height, k, width, k)
-    return np.asarray(squares.mean(axis=(3, 5)))
 
 
 def in_colour(values: Array) -> Array:
