@@ -176,6 +176,7 @@ BAD = {
     "a shape of 0": (file_with(input_shape="[0]"), "its input_shape is not a list of sizes"),
     "a shape beyond memory": (file_with(input_shape="[100000, 100000, 3]"), "its input_shape is beyond 16,777,216"),
     "a shape of 300 digits": (file_with(input_shape=f"[{'9' * 300}]"), "its input_shape is beyond 16,777,216"),
+    "a shape of 3,000 dimensions": (file_with(input_shape=str([1] * 3000)), "its input_shape is beyond .* or 8 dim"),
     "classes that are numbers": (file_with(classes="[0, 1]"), "its classes are not a list of names"),
     "classes that are one text": (file_with(classes='"ab"'), "its classes are not a list of names"),
     "two classes of one name": (file_with(classes='["a", "a"]'), "two of its classes have the same name"),
@@ -226,10 +227,11 @@ def test_the_command_names_the_file_and_fails(name, here):
 
 
 @pytest.mark.parametrize(("content", "sentence"), [
+    (file_with(classes='["a"]'), r"names 1 classes, and its network answers"),
     (file_with(classes='["a", "b", "c"]'), r"names 3 classes, and its network answers .* shape \(2,\) instead"),
     (file_with(TENSORS | {"1.bias": np.full(2, np.nan, np.float32)}), "answers with NaN, not with numbers"),
     (normalizing(mean=1e300, std=1e-300), "the inputs of sample 0 .* are not all finite numbers"),
-], ids=["more classes than outputs", "weights that are NaN", "normalization out of this world"])
+], ids=["fewer classes than outputs", "more classes than outputs", "weights that are NaN", "odd normalization"])
 def test_a_file_that_can_be_read_and_makes_no_sense(content, sentence, tmp_path):
     (tmp_path / "model").write_bytes(content)
     with pytest.raises(ValueError, match=sentence):

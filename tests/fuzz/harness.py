@@ -92,7 +92,7 @@ def work(kind: Kind, seed: int, first: int, inputs: int, seconds: float, folder:
     warnings.simplefilter("error")
     files = [path.read_bytes() for path in corpus_of(kind)]
     limit_memory()
-    path = folder / "input"
+    path = folder / kind.file
     notes = os.open(folder / "number", os.O_CREAT | os.O_WRONLY)
     os.dup2(os.open(folder / "remarks", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND), 2)
     begun = time.monotonic()

@@ -28,7 +28,10 @@ from byhand.files import ModelFileError, load_checkpoint, save_checkpoint
 from byhand.files.checkpoint import digest
 from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
+from byhand.look import model_facts, model_text
 from byhand.pictures import read_picture
+from byhand.recipes import open_run, run_recipe, sentence
+from byhand.recipes.run import read_result
 
 MOST_INPUTS = 4096  # numbers in a sample that a model is tried on
 
@@ -42,6 +45,8 @@ class Kind:
     read: Callable[[Path], Any]
     seeds: Callable[[], Iterator[tuple[str, bytes]]]
     envelope: Open | None = None
+    file: str = "input"
+    """What the file is called."""
 
 
 # --- IDX --------------------------------------------------------------------------------------------------------------
@@ -113,12 +118,13 @@ def inside_safetensors(content: bytes, rng: Random) -> tuple[bytes, Callable[[by
 
 
 def read_model(path: Path) -> None:
-    """Load it, and let it answer, as a user would do next."""
+    """Load it, and show it from inside, with what it says to an image."""
     saved = open_model(path)
     shape = saved.input_shape or (MOST_INPUTS,)
     if np.prod(shape, dtype=float) <= MOST_INPUTS:
+        image = np.zeros(shape, np.uint8)
         try:
-            saved.predict(np.zeros((2, *shape), np.uint8))
+            model_text(saved, model_facts(saved, path.name, image), image, 80)
         except ValueError as error:  # it need not fit together; but the file has been read, and is not named any more
             raise ModelFileError(f"{path}: {error}") from None
 
@@ -277,6 +283,15 @@ def read_checkpoint(path: Path) -> None:
         raise ValueError(f"{path}: {error}") from None
 
 
+def run_files(name: str) -> Iterator[tuple[str, bytes]]:
+    """A file of a run folder."""
+    mini = bh.data.load("mini")
+    few = bh.data.Splits(mini.train[::50], mini.test[::50], "mini")
+    with TemporaryDirectory() as folder:
+        run_recipe(bh.recipes.find("relu-10").having(epochs=1), few, seed=0, folder=Path(folder))
+        yield "relu-10", Path(folder, name).read_bytes()
+
+
 KINDS = {kind.name: kind for kind in (
     Kind("idx", read_idx, idx_files, inside_gzip),
     Kind("csv", bh.data.load, csv_files),
@@ -286,4 +301,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("model", read_model, model_files, inside_safetensors),
     Kind("scalar", read_model, scalar_files),
     Kind("checkpoint", read_checkpoint, checkpoint_files, inside_checkpoint),
+    Kind("config", lambda path: open_run(path.parent), lambda: run_files("config.json"), file="config.json"),
+    Kind("result", lambda path: sentence(read_result(path.parent)), lambda: run_files("result.json"),
+         file="result.json"),
 )}

@@ -28,6 +28,7 @@ from byhand.terminal import short
 Array = np.ndarray[Any, Any]
 VERSION = 1
 LARGEST_INPUT = 4096 * 4096  # numbers in one sample
+MOST_DIMENSIONS = 8  # of one sample
 
 
 class ModelFileError(ValueError):
@@ -73,7 +74,8 @@ class SavedModel:
         Raises ValueError if the inputs do not fit, and where the network does not answer with a number for each class.
         """
         outputs = predict(self.model, inputs, normalize=self.normalize)
-        if len(self.classes) > 2 and outputs.shape[1:] != (len(self.classes),):
+        single = len(self.classes) == 2 and outputs.shape[1:] in ((), (1,))  # whose sign tells
+        if self.classes and outputs.shape[1:] != (len(self.classes),) and not single:
             raise ValueError(f"the model names {len(self.classes)} classes, and its network answers with an array of "
                              f"shape {outputs.shape[1:]} instead of a number for each.")
         if np.isnan(outputs).any():
@@ -154,8 +156,8 @@ def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> 
     shape, classes = from_json(metadata["input_shape"]), from_json(metadata["classes"])
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes of at least 1")
-    if math.prod(shape) > LARGEST_INPUT:
-        raise ValueError(f"its input_shape is beyond {LARGEST_INPUT:,} numbers")
+    if math.prod(shape) > LARGEST_INPUT or len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"its input_shape is beyond {LARGEST_INPUT:,} numbers or {MOST_DIMENSIONS} dimensions")
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise ValueError("its classes are not a list of names")
     if len(set(classes)) < len(classes):

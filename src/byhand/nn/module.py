@@ -224,7 +224,7 @@ class Module:
         way. One that runs twice has two rows, and its parameters are counted in the first."""
         shape = (input_shape,) if isinstance(input_shape, int | np.integer) else tuple(input_shape)
         names = {id(module): path for path, module in reversed(list(self.named_modules()))}  # the first of several
-        with no_grad(), evaluating(), watch() as calls:
+        with no_grad(), evaluating(), watch() as calls, np.errstate(all="ignore"):  # it may be broken
             self(np.zeros((1, *shape)))
         rows = []
         counted: set[int] = set()

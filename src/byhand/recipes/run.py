@@ -9,6 +9,7 @@ figures. It comes last: a run without it is not finished, and goes on from its c
 import datetime
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,9 +33,12 @@ from byhand.nn.module import ShapeError
 from byhand.recipes.configuration import CONFIG, Notify, configuration, write_json
 from byhand.report import Outcome, card, command, page, write_pages
 from byhand.recipes.recipe import Parts, Recipe, is_published
+from byhand.terminal import short
 
 Result = dict[str, Any]
 Notice = Callable[[Recipe, Module, Parts], None]
+FIGURES = ("train_samples", "test_samples", "epochs", "parameters", "test_accuracy", "train_seconds", "total_seconds",
+           "samples_per_second", "seed")
 CHECKPOINT, HISTORY, RESULT = "checkpoint.safetensors", "history.jsonl", "result.json"
 
 
@@ -165,9 +169,16 @@ def read_result(folder: Path) -> Result:
     path = folder / RESULT
     try:
         result = dict(from_json(path.read_bytes())) | {"run": str(folder), "model": str(folder / "model.safetensors")}
-        return result | ({"report": str(folder / "report.html")} if result["report"] else {})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); without it the run would be made again.") from None
+        low, high = result["test_interval"]
+        figures = (low, high, *(result[name] for name in FIGURES))
+        if "runs" in result or not all(type(n) in (int, float) and abs(n) <= sys.float_info.max for n in figures):
+            raise ValueError("its figures are not those of one run")
+        if not all(isinstance(result[name], str) for name in ("recipe", "dataset")):
+            raise ValueError("it does not say what was trained")
+        missing = {} if result["report"] else {"report_missing": str(result["report_missing"])}
+        return result | ({"report": str(folder / "report.html")} if result["report"] else missing)
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({short(error)}); without it the run would be made again.") from None
 
 
 def prepared(recipe: Recipe, data: Splits, rng: np.random.Generator) -> Parts:
