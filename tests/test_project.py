@@ -90,12 +90,23 @@ def test_lines_are_counted_by_room(tmp_path):
     assert everything == {"engine": 7, "room": 15, "recipes": 13}
 
 
-def test_a_stack_that_is_too_long_fails(tmp_path, monkeypatch, capsys):
+def test_too_much_code_fails_in_the_stack_and_around_it(tmp_path, monkeypatch, capsys):
     script = lines_script()
     (tmp_path / "engine.py").write_text("x = 1\n" * 3)
+    (tmp_path / "charts.py").write_text("x = 1\n" * 2)
     monkeypatch.setattr(script, "PACKAGE", tmp_path)
     script.main()
-    assert capsys.readouterr().out.splitlines()[-1].split()[:4] == ["the", "stack", "3", "3"]
-    monkeypatch.setattr(script, "MOST", 2)
-    with pytest.raises(SystemExit, match="1 lines too many"):
+    assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[-2:]] == [
+        ["the", "stack", "3", "3"], ["around", "it", "2", "2"]]
+    monkeypatch.setattr(script, "MOST", {"the stack": 2, "around it": 2})
+    with pytest.raises(SystemExit, match=r"^the stack has 1 lines too many"):
         script.main()
+    monkeypatch.setattr(script, "MOST", {"the stack": 3, "around it": 1})
+    with pytest.raises(SystemExit, match=r"^around it has 1 lines too many"):
+        script.main()
+
+
+def test_the_rooms_counted_around_the_stack_exist():
+    script = lines_script()
+    there = {path.stem for path in script.PACKAGE.iterdir()}
+    assert set(script.AROUND) <= there

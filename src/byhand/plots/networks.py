@@ -69,8 +69,10 @@ def activations(image: Any, steps: Sequence[Step], classes: Sequence[str] = (), 
             draw_output(right, np.asarray(values, float))
         right.set_anchor("W")
     if np.shape(shown[-1][1]) == (len(classes),) and len(classes) <= MOST_STEPS:
-        for k, name in enumerate(named(classes, len(classes))):
-            grid[-1, 1].text(k, 0.75, name, ha="center", va="top", fontsize=7.5, color=INK)
+        names = named(classes, len(classes))
+        slant, end = (0, "center") if max(map(len, names)) < 7 else (35, "right")  # so that long names do not collide
+        for k, name in enumerate(names):
+            grid[-1, 1].text(k, 0.75, name, rotation=slant, ha=end, va="top", fontsize=7.5, color=INK)
     return whole(figure)
 
 
