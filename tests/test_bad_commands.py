@@ -23,7 +23,8 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["train", "--epoch", "3"], 2, r"No such option '--epoch'\. Did you mean '--epochs'\?"),
     (["evaluate", "full", "--dta", "mini"], 2, r"No such option '--dta'\. Did you mean '--data'\?"),
     (["train", "--nope"], 2, "No such option"),
-    (["train", "--kernels", "numpi"], 2, "Invalid value for '--kernels': 'numpi' is not 'numpy'"),
+    (["train", "--kernels", "numpi"], 2, r"'numpi' is not 'numpy'\. Did you mean numpy\?"),
+    (["data", "convert", "mini", "a", "--to", "csvv"], 2, r"'csvv' is not one of .*\. Did you mean csv\?"),
     (["train", "--data", "mini", "--set", "dropuot=1"], 2, "the recipe fast has no setting 'dropuot'; it has epochs"),
     (["train", "mlp", "--data", "mini", "--set", "dropuot=1"], 2, r"no setting 'dropuot'.* Did you mean dropout\?"),
     (["train", "--data", "mnits"], 2, "there is no data set, no file and no folder 'mnits'.* did you mean mnist"),
@@ -76,11 +77,15 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["train", "scalar", "--find-lr", "--data", "mini"], 1, "the recipe scalar has no range test"),
     (["train", "--find-lr", "--resume", "full"], 2, "--find-lr begins anew; leave out --resume"),
     (["train", "mlp", "--find-lr", "--data", "mini", "--out", "full/text/run"], 1, "Not a directory"),
+    (["train", "--resume", "full"], 1, "full is not a run folder: it has no config.json"),
+    (["train", "--resume", "nowhere"], 1, "nowhere is not a run folder"),
+    (["train", "--resume", "full/text"], 2, "is a file"),
     # figures to write: known before the work begins
     *((words, 1, sentence) for command in (["show", "full/text", "--out"], ["evaluate", "full/text", "--mistakes"],
                                            ["data", "show", "mini", "--out"])
       for words, sentence in (([*command, "picture.bmp"], r"saved as \.png, \.svg, \.pdf; picture\.bmp is none"),
                               ([*command, "no/where.png"], "no/where.png cannot be written: there is no folder no"))),
+    # data sets to get, look at and convert
     (["data", "fetch", "mini-mnist"], 2, "is not a data set to fetch"),
     (["data", "fetch"], 1, "mnist cannot be had"),
     (["data", "info", "nowhere"], 2, "there is no data set, no file and no folder 'nowhere'"),

@@ -181,6 +181,7 @@ ARRAYS = {  # name: (the content of x_train.npy, words of the sentence)
     "body too short": (npy(X)[:-1], "which is 108 bytes, and there are 107"),
     "body too long": (npy(X) + b"\0", "which is 108 bytes, and there are 109"),
     "an unknown type": (header(saying("'<u3'"), bytes(324)), "values of the type '<u3'"),
+    "two byte orders": (header(saying("'<<i4'"), bytes(432)), "values of the type '<<i4'"),
     "objects": (npy(np.array([[None]] * 12, object)), "holds Python objects, which could run code"),
 }
 PICTURES = {  # name: (the content of cat/1.png, words of the sentence)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import byhand
-from byhand.cli.options import answer, common, figure, known_data, listener, notice, text_width
+from byhand.cli.options import OneOf, answer, common, figure, known_data, listener, notice, text_width
 
 
 @click.group(name="data", no_args_is_help=False)
@@ -45,7 +45,7 @@ def info(source: str, as_json: bool, quiet: bool, debug: bool) -> None:
 @data_group.command()
 @click.argument("source")
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=click.Choice(["idx", "npz", "csv", "npy", "pictures"]),
+@click.option("--to", "form", type=OneOf(["idx", "npz", "csv", "npy", "pictures"]),
               help="The form, where the name of TARGET does not say it (default: idx, for tables npy).")
 @common
 def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: bool, debug: bool) -> None:

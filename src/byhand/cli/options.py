@@ -23,6 +23,14 @@ def common(command: Command) -> Command:
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
 
 
+class OneOf(click.Choice[str]):
+    """A word from a list; for any other, the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        near = byhand.recipes.did_you_mean(str(value), self.choices)
+        return f"{super().get_invalid_choice_message(value, ctx).rstrip('.')}.{near}"
+
+
 def set_threads(context: click.Context, option: click.Parameter, number: int | None) -> int | None:
     """--threads n, at once."""
     if number is not None:

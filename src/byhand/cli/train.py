@@ -13,7 +13,9 @@ import click
 from click.core import ParameterSource
 
 import byhand
-from byhand.cli.options import Interrupted, answer, common, data, known_data, listener, notice, text_width, threads
+from byhand.cli.options import (
+    Interrupted, OneOf, answer, common, data, known_data, listener, notice, text_width, threads
+)
 
 if TYPE_CHECKING:
     from byhand.data import Splits
@@ -46,7 +48,7 @@ def every(context: click.Context, option: click.Parameter, text: str) -> dict[st
               help="Save what it takes to go on every N steps, or every N seconds.")
 @click.option("--find-lr", is_flag=True,
               help="Find a learning rate instead of training; --out DIR or FILE.png draws it.")
-@click.option("--kernels", type=click.Choice(["numpy"]), default="numpy", show_default=True, help="How to compute.")
+@click.option("--kernels", type=OneOf(["numpy"]), default="numpy", show_default=True, help="How to compute.")
 @threads
 @common
 @click.pass_context
