@@ -55,15 +55,16 @@ class Checkpoint(Callback):
         self.asked = True
 
     def on_step_end(self, run: Run) -> None:
-        due = time.monotonic() - self.last >= self.seconds if self.steps is None else run.step % self.steps == 0
-        if due or self.asked:
+        if self.asked or (run.step % self.steps == 0 if self.steps else self.waited_enough()):
             self.write(run)
 
     def on_epoch_end(self, run: Run) -> None:
-        # The first, the last, and not a thousand between them where an epoch takes a moment.
-        due = self.steps is None and time.monotonic() - self.last >= self.seconds / 10
-        if due or self.asked or run.stopped or run.epoch in (1, run.epochs):
+        if self.asked or run.stopped or run.epoch in (1, run.epochs) or (not self.steps and self.waited_enough()):
             self.write(run)
+
+    def waited_enough(self) -> bool:
+        """Whether the last time to save was so many seconds ago."""
+        return time.monotonic() - self.last >= self.seconds
 
     def on_train_end(self, run: Run) -> None:
         if self.before is not None:
