@@ -26,10 +26,15 @@ def recipes_table() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with the table between its markers. Raises ValueError if it has not exactly one pair of them."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise ValueError(f"the page needs {BEGIN} and {END}, once each and in this order.")
-    return f"{page[:page.index(BEGIN) + len(BEGIN)]}\n{recipes_table()}\n{page[page.index(END):]}"
+    """The README with the table of recipes."""
+    return between(page, BEGIN, END, recipes_table())
+
+
+def between(page: str, begin: str, end: str, table: str) -> str:
+    """The page with this table between its markers. Raises ValueError if it has not exactly one pair of them."""
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise ValueError(f"the page needs {begin} and {end}, once each and in this order.")
+    return f"{page[:page.index(begin) + len(begin)]}\n{table}\n{page[page.index(end):]}"
 
 
 def write() -> None:

@@ -65,6 +65,10 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["evaluate", "full/\udcfftext"], 1, r"there is no model file full/\\udcfftext"),
     (["evaluate", "full/text"], 1, "full/text is not a safetensors file"),
     (["evaluate", "full/list.json"], 1, "full/list.json is not a scalar network"),
+    (["doctor", "nowhere"], 1, "there is no run folder nowhere"),
+    (["doctor", "full"], 1, "the folder full is no run folder: there is no measurements.json in it"),
+    (["doctor", "full/text"], 1, "there is no run folder full/text"),
+    (["doctor"], 2, "Missing argument 'RUN'"),
     (["evaluate", "full/list.json", "--confidence", "1.5"], 2, "1.5 is not in the range 0<=x<=1"),
     (["evaluate", "full/list.json", "--confidence", "high"], 2, "'high' is not a valid float"),
     (["show", "full"], 1, "the folder full is no run folder"),
@@ -147,7 +151,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(away, tiny):
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "byhand: run/history.jsonl cannot be written: File too large.\n"
-    assert {path.name for path in Path("run").iterdir()} == {"config.json", "history.jsonl"}
+    assert {path.name for path in Path("run").iterdir()} == {"config.json", "history.jsonl", "measurements.json"}
+    assert json.loads(Path("run/measurements.json").read_text())["looks"], "the last that had room"
     assert json.loads(Path("run/history.jsonl").read_text().splitlines()[-1])["epoch"] > 1, "each line is a whole one"
 
 

@@ -33,8 +33,9 @@ def test_results_and_notices_are_kept_apart(away, tiny):
         assert said in err
     assert "\x1b" not in err and "\r" not in err, "there is no terminal, so there is no bar and no color"
     assert max(map(len, err.splitlines())) <= 80
-    assert {path.name for path in (away / "run").iterdir()} == {"model.safetensors", "config.json", "history.jsonl",
-                                                                "model-card.md", "report.html", "result.json"}
+    assert {path.name for path in (away / "run").iterdir()} == {
+        "model.safetensors", "config.json", "history.jsonl", "measurements.json", "model-card.md", "report.html",
+        "result.json"}
 
 
 def test_json_is_one_object_and_quiet_is_quiet(away, tiny):
@@ -99,7 +100,7 @@ def test_ctrl_c_keeps_the_last_checkpoint(options, away, tiny):
     saved = bh.load("run/model.safetensors")
     assert saved.recipe == "relu-10" and saved.predict(np.zeros((1, 1, 28, 28), np.uint8)).shape == (1, 10)
     assert {path.name for path in Path("run").iterdir()} - {"checkpoint-previous.safetensors"} == {
-        "model.safetensors", "config.json", "history.jsonl", "checkpoint.safetensors"}
+        "model.safetensors", "config.json", "history.jsonl", "measurements.json", "checkpoint.safetensors"}
     assert json.loads(Path("run/history.jsonl").read_text().splitlines()[0])["epoch"] == 1
 
 

@@ -16,7 +16,8 @@ PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
     "optim", "schedules", "pictures", "data", "metrics", "sketch", "plots", "inference", "files", "history",
-    "callbacks", "train", "lr_range", "report", "recipes", "progress", "assess", "look", "cli", "__main__",
+    "callbacks", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "look", "cli",
+    "__main__",
 ]
 ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"},
         "kernels": set(), "pictures": {"atomic"}, "data": {"atomic", "autodiff", "kernels", "pictures"}}

@@ -19,7 +19,8 @@ QUICK = {"scalar": {"images": 20}, "numpy-tutorial": {"epochs": 1}, "binary-zero
 PROMISED = {"version", "recipe", "dataset", "train_samples", "seed", "epochs", "parameters", "train_accuracy",
             "validation_accuracy", "test_accuracy", "test_interval", "train_seconds", "total_seconds",
             "samples_per_second", "kernels", "threads", "run", "model"}
-RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "model-card.md", "report.html", "result.json"}
+RUN_FOLDER = {"model.safetensors", "config.json", "history.jsonl", "measurements.json", "model-card.md", "report.html",
+              "result.json"}
 
 
 def quick(name):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("autodiff", "callbacks", "data", "files", "kernels", "losses", "metrics", "nn", "ops", "optim", "pictures",
-          "plots", "progress", "recipes", "scalar", "schedules", "testing")
+_ROOMS = ("autodiff", "callbacks", "data", "doctor", "files", "kernels", "losses", "metrics", "nn", "ops", "optim",
+          "pictures", "plots", "progress", "recipes", "scalar", "schedules", "testing")
 _NAMES = {
     "Tensor": "tensor",
     "check_grad": "testing",
@@ -29,7 +29,7 @@ _NAMES = {
 
 if TYPE_CHECKING:
     from byhand import (
-        autodiff, callbacks, data, files, kernels, losses, metrics, nn, ops, optim, pictures, plots, progress,
+        autodiff, callbacks, data, doctor, files, kernels, losses, metrics, nn, ops, optim, pictures, plots, progress,
         recipes, scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from byhand.train import fit
 
 __all__ = [
-    "Tensor", "autodiff", "callbacks", "check_grad", "data", "evaluate", "files", "find_lr", "fit", "get_num_threads",
-    "kernels", "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots", "predict", "progress",
+    "Tensor", "autodiff", "callbacks", "check_grad", "data", "doctor", "evaluate", "files", "find_lr", "fit",
+    "get_num_threads", "kernels", "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots",
+    "predict", "progress",
     "recipes", "save", "scalar", "schedules", "set_num_threads", "testing",
 ]
 

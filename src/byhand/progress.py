@@ -74,7 +74,7 @@ class ProgressBar(Callback):
         if self.title:
             tell(self.console, self.title)
         self.begun = time.perf_counter()
-        self.samples = 0
+        self.samples = self.told = 0
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None),
                             TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True), TextColumn("left"),
                             console=self.console, transient=True, disable=not self.console.is_terminal)
@@ -89,14 +89,22 @@ class ProgressBar(Callback):
         right = "" if math.isnan(accuracy) else f"accuracy {100 * accuracy:.2f} %  "
         self.bar.update(self.task, completed=run.step + 1, description=f"epoch {run.epoch + 1}/{run.epochs}",
                         figures=f"loss {short(run.total_loss / run.seen)}  {right}{rate:,.0f} samples/s")
+        self.tell_notes(run)
 
     def on_epoch_end(self, run: Run) -> None:
         every = -(-run.epochs // MOST_LINES)
         if run.epoch % every == 0 or run.epoch in (1, run.epochs) or run.stopped:
             tell(self.console, epoch_line(run.history[-1], run.epochs))
 
+    def tell_notes(self, run: Run) -> None:
+        """Print what callbacks have noted since the last time."""
+        for note in run.notes[self.told:]:
+            tell(self.console, note)
+        self.told = len(run.notes)
+
     def on_train_end(self, run: Run) -> None:
         self.bar.stop()
+        self.tell_notes(run)
         if run.stopped and not run.failed:
             tell(self.console, f"Stopped early: {run.stopped}.")
         if run.epoch == run.epochs or (run.stopped and not run.failed):  # not after Ctrl-C

@@ -74,7 +74,7 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
                     outputs = model(inputs)
                 value = weighted(loss, outputs, targets, weights)
                 value.backward()
-                run.inputs, run.loss = inputs, value.item()
+                run.inputs, run.targets, run.weights, run.loss = inputs, targets, weights, value.item()
                 run.seen += len(inputs)
                 run.total_loss += run.loss * len(inputs)
                 run.correct += count_correct(outputs.data, targets)

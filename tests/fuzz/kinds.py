@@ -8,7 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -24,6 +24,8 @@ from byhand import scalar
 from byhand.callbacks import EarlyStopping, Schedule
 from byhand.data import Normalize, read_idx, write_idx
 from byhand.data.formats.arrays import read_npy
+from byhand.doctor import Layer, Look, Measured, facts, in_words
+from byhand.doctor.record import read, write
 from byhand.files import ModelFileError, load_checkpoint, save_checkpoint
 from byhand.files.checkpoint import digest
 from byhand.files.reading import open_model
@@ -292,6 +294,19 @@ def run_files(name: str) -> Iterator[tuple[str, bytes]]:
         yield "relu-10", Path(folder, name).read_bytes()
 
 
+def measured_files() -> Iterator[tuple[str, bytes]]:
+    layers = [Layer("layer '1' (Linear)", 0.1, 0.001), Layer("layer '2' (ReLU)", dead=0.9)]
+    looks = [Look(0, 2.3, 0.1, 1.0, layers), Look(150, 2.2, 0.1, None)]
+    run = Measured(4, 50, 1000, 200, 2.3, [90.0, 9.0], ["a", "b"], looks)
+    history = [{"epoch": n, "loss": 2.0 / n, "accuracy": 0.9, "validation_loss": 2.0, "validation_accuracy": 0.5}
+               for n in range(1, 5)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "measurements")
+        for name, measured in {"new": Measured(), "old": replace(run, history=history, ended=True)}.items():
+            write(path, measured)
+            yield name, path.read_bytes()
+
+
 KINDS = {kind.name: kind for kind in (
     Kind("idx", read_idx, idx_files, inside_gzip),
     Kind("csv", bh.data.load, csv_files),
@@ -300,6 +315,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("picture", read_picture, picture_files, inside_png),
     Kind("model", read_model, model_files, inside_safetensors),
     Kind("scalar", read_model, scalar_files),
+    Kind("measurements", lambda path: in_words(facts(str(path), read(path)), 80), measured_files),
     Kind("checkpoint", read_checkpoint, checkpoint_files, inside_checkpoint),
     Kind("config", lambda path: open_run(path.parent), lambda: run_files("config.json"), file="config.json"),
     Kind("result", lambda path: sentence(read_result(path.parent)), lambda: run_files("result.json"),

@@ -59,6 +59,10 @@ class Run:
     """Steps done, over all epochs."""
     inputs: Array = field(default_factory=lambda: np.empty(0))
     """Of the batch at hand, normalized."""
+    targets: Array = field(default_factory=lambda: np.empty(0))
+    """Of the batch at hand."""
+    weights: Array | None = None
+    """Of the samples of the batch at hand, if they have some."""
     loss: float = math.nan
     """Of the batch at hand."""
     seen: int = 0
@@ -76,6 +80,8 @@ class Run:
     """Why training is to end before its time; empty while it is not."""
     failed: bool = False
     """Whether that reason is a failure."""
+    notes: list[str] = field(default_factory=list)
+    """What callbacks want to tell a person; whoever shows the run shows them."""
     rng: np.random.Generator | None = None
     """Where all that is random comes from."""
     loader: Pass | None = None

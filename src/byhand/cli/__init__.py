@@ -14,6 +14,7 @@ import click
 
 import byhand
 from byhand.cli.data import data_group
+from byhand.cli.doctor import doctor
 from byhand.cli.evaluate import evaluate
 from byhand.cli.options import Interrupted
 from byhand.cli.recipes import recipes
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (train, recipes, evaluate, show, data_group):
+for command in (train, recipes, evaluate, doctor, show, data_group):
     cli.add_command(command)
 
 

@@ -24,6 +24,7 @@ from byhand.atomic import sweep, write_atomically
 from byhand.callbacks import BatchLosses, Callback, Checkpoint, Epoch, Run, State, StopOnNaN
 from byhand.data import Dataset, Splits
 from byhand.data.dataset import has_classes
+from byhand.doctor import MEASUREMENTS, Doctor
 from byhand.files import latest_checkpoint, save, save_checkpoint
 from byhand.files.checkpoint import remove_checkpoints
 from byhand.files.plain_json import from_json
@@ -123,12 +124,13 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     config, batches = configuration(recipe, data, seed), BatchLosses()
     if resume is None:
         write_json(folder / CONFIG, config)
+    doctor = Doctor(folder / MEASUREMENTS, parts.train.classes)
+    listeners = [StopOnNaN(), HistoryFile(folder / HISTORY), batches, *callbacks, doctor, checkpoint(keep)]
     try:
-        listeners = [StopOnNaN(), HistoryFile(folder / HISTORY), batches, *callbacks, checkpoint(keep)]
         run = recipe.train(model, parts, rng, listeners, resume)
     except ValueError:  # a setting that does not fit: where nothing was learned, nothing is left behind
         if not path.exists():
-            for name in (CONFIG, HISTORY):
+            for name in (CONFIG, HISTORY, MEASUREMENTS):
                 (folder / name).unlink(missing_ok=True)
         raise
     write_atomically(folder / HISTORY, json_lines(run.history))
@@ -143,7 +145,7 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
     outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
                       run.history, model, parts.train, parts.test, measured["test"],
-                      0 if parts.validation is None else len(parts.validation), batches=batches.points)
+                      0 if parts.validation is None else len(parts.validation), doctor.findings, batches.points)
     result |= write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})
     write_json(folder / RESULT, result)
     remove_checkpoints(folder / CHECKPOINT)

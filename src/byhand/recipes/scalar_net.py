@@ -74,8 +74,8 @@ class ScalarNet(Recipe):
         normalize = self.normalization(parts.train)
         samples = scalar_samples(parts.train, normalize)
         watched = scalar_samples(parts.validation, normalize) if parts.validation is not None else []
-        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples),
-                  inputs=np.zeros((1, *parts.train.inputs.shape[1:])), loader=images, callbacks=callbacks)
+        run = Run(model, SGD(model.parameters(), lr=self.lr), 1, len(samples), len(samples), loader=images,
+                  callbacks=callbacks)
         with listening(callbacks, run):
             if resume is not None:
                 run.load_state_dict(resume)
@@ -112,6 +112,8 @@ def learn(run: Run, images: Images, samples: Samples, watched: Samples) -> None:
 
     def on_image(count: int, loss: float, right: bool) -> None:
         nonlocal begun
+        inputs, label = samples[count - 1]
+        run.inputs, run.targets = np.array([inputs]), np.array([label])
         run.loss, run.seen = loss, count
         run.total_loss += loss
         run.correct += right
