@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -215,3 +217,21 @@ def test_the_pictures_of_a_folder_come_in_order(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in pictures_in(tmp_path)] == ["a.jpeg", "b.PNG"]
+
+
+LARGEST = """
+import resource, sys
+from pathlib import Path
+from byhand.pictures import read_picture
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**30, 2**30 * 64))
+print(read_picture(sys.argv[1]).shape)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on memory as Linux has it is needed")
+def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path):
+    Image.new("RGBA", (8000, 8000), (10, 20, 30, 128)).save(tmp_path / "large.png")
+    done = subprocess.run([sys.executable, "-c", LARGEST, tmp_path / "large.png"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("(8000, 8000, 3)\n", "")

@@ -107,8 +107,13 @@ def _to_array(image: "Image") -> Array:
         return np.rint(np.clip(np.asarray(image), 0, 65535) / np.float32(257)).astype(np.uint8)
     grey = image.mode in ("1", "L", "LA", "La")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        image = _on_paper(image.convert("RGBA"))
-    return np.array(image.convert("L" if grey else "RGB"))
+        image = _on_paper(_of_mode("RGBA", image))
+    return np.array(_of_mode("L" if grey else "RGB", image))
+
+
+def _of_mode(mode: str, image: "Image") -> "Image":
+    """Pillow's `convert`, without the copy where nothing is to be converted."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _on_paper(image: "Image") -> "Image":
