@@ -197,6 +197,13 @@ def test_what_is_no_file_is_said(tmp_path):
         read_picture(tmp_path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a file that cannot be read is needed")
+def test_a_file_that_the_disk_does_not_give_is_named(tmp_path):
+    (tmp_path / "1.png").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match=r"Input/output error: .*1\.png"):
+        read_picture(tmp_path / "1.png")
+
+
 def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "huge.png"
     with path.open("wb") as file:

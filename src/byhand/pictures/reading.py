@@ -64,7 +64,10 @@ def _bytes_of(path: Path) -> bytes:
         raise ValueError(f"{path} is not a file.")
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"{path} is larger than {MOST_BYTES // 2**20} MiB; save it as a smaller picture.")
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None  # a disk's own errors name no file
 
 
 def _decoded(content: bytes, name: str) -> "Image":
