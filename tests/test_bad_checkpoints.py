@@ -187,13 +187,15 @@ def another_generator():
 
 NOTHING = object()
 LACKING = [(having(name, NOTHING), f"it lacks '{name}'") for name in (
-    "sizes", "counters", "history", "model", "parameters", "optimizer", "generator", "loader", "callbacks")]
+    "sizes", "first_draw", "counters", "history", "model", "parameters", "optimizer", "generator", "loader",
+    "callbacks")]
 STATES = [
     *LACKING,
     (having("sizes", None), "not subscriptable"),
     (having("sizes", "epochs", 4), "it is of a run with 4 epochs, and this one has 3"),
     (having("sizes", "batches", 5), "it is of a run with 5 batches, and this one has 4"),
     (having("sizes", "samples", 37), "it is of a run with 37 samples, and this one has 36"),
+    (having("first_draw", 7), "it began with another random generator; give one with the same seed"),
     (having("counters", []), ""),
     (having("counters", "epoch", -1), "it says step 6 and epoch -1, where an epoch has 4 steps"),
     (having("counters", "epoch", 4), "it says step 6 and epoch 4"),

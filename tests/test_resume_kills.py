@@ -62,7 +62,7 @@ def test_a_killed_run_ends_with_the_same_bits(recipe, forked, tiny, tmp_path, re
     while killed.total() < kills:
         runs += 1
         folder, before = tmp_path / f"run-{runs}", 0
-        for _ in range(dice.randint(2, 5)):  # that often, one after the other
+        for _ in range(min(dice.randint(2, 5), kills - killed.total())):  # that often, one after the other
             kind = kinds[killed.total() % len(kinds)]
             last = seconds if kind == "time" else 14 if kind in SAVES else steps // 2
             moment = dice.uniform(0, last) if kind == "time" else dice.randint(1, last)

@@ -4,6 +4,7 @@
 is a callback, and everything inside it (slopes, updates, batches) has a room of its own.
 """
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -53,11 +54,13 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
     if not any(isinstance(callback, StopOnNaN) for callback in callbacks):
         callbacks = [StopOnNaN(), *callbacks]
     test = None if test is None else as_dataset(test, "test")
+    first_draw = int(copy.deepcopy(rng).integers(2**62))
     train, validation = sets(train, validation, rng)
     whole = batch_size is None and augment is None  # then the order of the samples makes no difference
     loader = Loader(train, batch_size, rng=rng if shuffle and not whole else None, normalize=normalize, augment=augment,
                     drop_last=drop_last, dtype=precision(model))
-    run = Run(model, optimizer, epochs, len(loader), len(train), rng=rng, loader=loader, callbacks=callbacks)
+    run = Run(model, optimizer, epochs, len(loader), len(train), rng=rng, first_draw=first_draw, loader=loader,
+              callbacks=callbacks)
     forget_gradients(run)
     with listening(callbacks, run), np.errstate(all="ignore"):  # StopOnNaN says more than NumPy's warnings
         if resume is not None:

@@ -84,6 +84,8 @@ class Run:
     """What callbacks want to tell a person; whoever shows the run shows them."""
     rng: np.random.Generator | None = None
     """Where all that is random comes from."""
+    first_draw: int = 0
+    """What it would have drawn before the run began to draw: tells whether it has the seed that another run had."""
     loader: Pass | None = None
     callbacks: Sequence[Callback] = ()
     parameters: list[Tensor] = field(init=False, repr=False)
@@ -107,6 +109,7 @@ class Run:
         """All that it takes to go on as if nothing had happened, to the bit. Between two steps it is whole."""
         return {
             "sizes": {name: getattr(self, name) for name in SIZES},
+            "first_draw": self.first_draw,
             "counters": {name: getattr(self, name) for name in COUNTERS},
             "history": [dict(record) for record in self.history],
             "model": self.model.state_dict(),
@@ -133,6 +136,9 @@ class Run:
             if state["sizes"][name] != getattr(self, name):
                 raise ValueError(f"it is of a run with {state['sizes'][name]} {name}, and this one has "
                                  f"{getattr(self, name)}")
+        if state["first_draw"] != self.first_draw:
+            raise ValueError("it began with another random generator; give one with the same seed, which has drawn as "
+                             "much")
         flat = np.asarray(state["parameters"])
         if flat.shape != self.optimizer.flat.shape:
             raise ValueError(f"its optimizer has {flat.size} parameters, and this one {self.optimizer.flat.size}")
