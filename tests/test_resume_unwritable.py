@@ -49,8 +49,9 @@ def goes_on(folder, obstacle, data):
     assert text.endswith(f"byhand: run/{file} cannot be written: {REASONS[obstacle]}. What was learned until the last "
                          "checkpoint is there; when it can be written again: byhand train --resume run")
     left = {path.name for path in Path(folder, "run").iterdir()}
-    assert left == {"config.json", "history.jsonl", "model.safetensors", "checkpoint.safetensors",
+    assert left >= {"config.json", "history.jsonl", "model.safetensors", "checkpoint.safetensors",
                     "checkpoint-previous.safetensors"}
+    assert not any(name.endswith(".tmp") for name in left)
 
     os.chmod(folder / "run", 0o755)
     (folder / "filler").unlink(missing_ok=True)
