@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -55,6 +56,7 @@ def server(tmp_path_factory):
     """A web server with good files under /good and a bad habit under each other path; gives its address."""
     folder = write_folder(tmp_path_factory.mktemp("good"), ARRAYS, ".gz")
     others = write_folder(tmp_path_factory.mktemp("other"), make_arrays(seed=1), ".gz")
+    good, other = ({path.name: path.read_bytes() for path in place.iterdir()} for place in (folder, others))
     closing = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +73,7 @@ def server(tmp_path_factory):
             self.wfile.write(content)
 
         def content(self):
-            return (folder / self.file).read_bytes()
+            return good[self.file]
 
         def good(self):
             self.answer(self.content())
@@ -115,7 +117,7 @@ def server(tmp_path_factory):
             self.answer(gzip.compress(gzip.decompress(self.content()) + bytes(10**8), 1))
 
         def other(self):
-            self.answer((others / self.file).read_bytes())
+            self.answer(other[self.file])
 
         def nothing(self):
             self.close_connection = True
@@ -247,6 +249,21 @@ def test_a_cache_that_cannot_be_written_is_told_and_the_data_comes_all_the_same(
     assert sum("cannot be kept for the next time" in sentence for sentence in said) == 1
     with pytest.raises(OSError, match="cannot be kept in"):
         fetch(tiny, cache=tmp_path / "file")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such permissions")
+def test_a_read_only_cache_is_told_and_the_data_comes_all_the_same(server, cache):
+    said = []
+    with TemporaryDirectory() as folder:  # not below pytest's own, which only its owner may enter
+        os.chmod(folder, 0o555)
+        if os.geteuid() == 0:
+            os.seteuid(65534)  # nobody; for the administrator there are no limits
+        try:
+            assert same(load(published(ARRAYS, f"{server}/good"), said.append, cache=folder), ARRAYS)
+        finally:
+            os.seteuid(os.getuid())
+        assert os.listdir(folder) == []
+    assert said[1:] == [f"what was fetched cannot be kept for the next time: {folder}/tiny: Permission denied"]
 
 
 LOADING = """

@@ -137,7 +137,7 @@ def _from_cache(folder: Path, wanted: Published, notify: Notify) -> Arrays:
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            notify(f"the cache is damaged and will be renewed: {error}")
+            notify(f"the cache is damaged and will be renewed: {_said(error)}")
     return arrays
 
 
@@ -173,4 +173,9 @@ def _keep(folder: Path, arrays: Arrays, notify: Notify) -> None:
         for file, array in arrays.items():
             write_idx(folder / file, array)
     except OSError as error:
-        notify(f"what was fetched cannot be kept for the next time: {error}")
+        notify(f"what was fetched cannot be kept for the next time: {_said(error)}")
+
+
+def _said(error: OSError | ValueError) -> str:
+    """The system's errors with their file, ours in their own words."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
