@@ -18,6 +18,11 @@ from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
 
 
+def save_npz(name, inputs, labels):
+    """The same samples to train and to test with, in two classes a and b."""
+    np.savez(name, x_train=inputs, y_train=labels, x_test=inputs, y_test=labels, classes=["a", "b"])
+
+
 @pytest.fixture
 def run(here, tiny):
     """A folder with a network that has learned a little, and some of it wrongly."""
@@ -90,6 +95,26 @@ def test_where_there_is_no_mistake_there_is_no_picture(here, tiny, rng):
     found = assess(bh.files.SavedModel(model), bh.data.Dataset(images, right, ("a", "b"), "own"), "m")
     with pytest.raises(ValueError, match="there is no mistake to show"):
         found.picture_of_mistakes()
+    save_npz("right.npz", images, right)
+    bh.save(model, "right.safetensors", input_shape=(1, 28, 28), classes=("a", "b"))
+    code, out, _ = here("evaluate", "right.safetensors", "--data", "right.npz", "--mistakes", "none.png")
+    assert code == 0 and "reads 100.00 %" in out and "There is no mistake to draw." in out
+    assert not Path("none.png").exists()
+
+
+def test_what_is_no_picture_is_not_drawn(here):
+    save_npz("table.npz", np.arange(8.0).reshape(4, 2), np.arange(4) % 2)
+    bh.save(bh.nn.Sequential(bh.nn.Linear(2, 2, np.random.default_rng(0))), "m.safetensors", classes=("a", "b"))
+    code, out, err = here("evaluate", "m.safetensors", "--data", "table.npz", "--mistakes", "worst.png")
+    assert (code, out) == (2, "") and "the samples of table.npz are none; leave it out." in err
+
+
+def test_samples_of_other_classes_are_counted(here, tiny):
+    here("train", "binary-zero-one", "--data", tiny, "--epochs", 1, "--out", "two", "-q")
+    found = the_object(here("evaluate", "two", "--data", tiny, "--json")[1])
+    others = int(np.sum(bh.data.load(tiny).test.targets > 1))
+    assert found["test_samples"] == 100 - others
+    assert found["note"] == f"{others} more are of classes that it does not know."
 
 
 def test_without_matplotlib_it_says_so_before_it_begins(run, away, tiny):

@@ -18,6 +18,7 @@ from byhand.data import Dataset
 from byhand.data.dataset import has_classes
 from byhand.files import SavedModel
 from byhand.files.reading import FirstPixels
+from byhand.terminal import short
 
 if TYPE_CHECKING:
     from byhand import plots
@@ -94,10 +95,10 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
     """
     if model.input_shape not in ((), test.inputs.shape[1:]):
         raise ValueError(f"{name} reads inputs of shape {model.input_shape}, and those of {test.name} have shape "
-                         f"{test.inputs.shape[1:]}.")
+                         f"{test.inputs.shape[1:]}; name data that fits with --data.")
     if not has_classes(test):
         raise ValueError(f"the targets of {test.name} are not classes, and {name} answers with a class.")
-    test = of_classes(test, model.classes or test.classes, name)
+    test, whole = of_classes(test, model.classes or test.classes, name), len(test)
     outputs = model.predict(test.inputs)
     if outputs.ndim > 2:
         raise ValueError(f"{name} does not answer with a class: for each sample it gives numbers of shape "
@@ -107,14 +108,18 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
     if test.targets.max() >= answers:
         raise ValueError(f"{name} tells {answers} classes apart, and {test.name} has {test.targets.max() + 1}.")
     classes = (*test.classes, *map(str, range(len(test.classes), answers)))[:answers]
-    return Assessment(name, model.recipe or "model", test, classes, probabilities, left_out(model, test))
+    return Assessment(name, model.recipe or "model", test, classes, probabilities, left_out(model, test, whole))
 
 
-def left_out(model: SavedModel, test: Dataset) -> str:
-    """A sentence about the pixels that a published scalar network does not look at, if there are any."""
+def left_out(model: SavedModel, test: Dataset, whole: int) -> str:
+    """A sentence about the samples of classes that the model does not know, `whole` being all that there were, and one
+    about the pixels that a published scalar network does not look at, if there are any."""
+    strange = whole - len(test)
+    samples = f"{strange:,} more are of classes that it does not know. " if strange else ""
     size = test.inputs[0].size
     counts = [layer.count for _, layer in model.model.named_modules() if isinstance(layer, FirstPixels)]
-    return f"It looks at the first {counts[0]} of {size} pixels." if counts and counts[0] < size else ""
+    pixels = f"It looks at the first {counts[0]} of {size} pixels." if counts and counts[0] < size else ""
+    return f"{samples}{pixels}".strip()
 
 
 def of_classes(test: Dataset, classes: tuple[str, ...], name: str) -> Dataset:
@@ -122,7 +127,7 @@ def of_classes(test: Dataset, classes: tuple[str, ...], name: str) -> Dataset:
     places = np.array([classes.index(c) if c in classes else -1 for c in test.classes])
     known = places[test.targets] >= 0
     if not known.any():
-        raise ValueError(f"{name} knows the classes {', '.join(classes)}, and {test.name} has none of them.")
+        raise ValueError(f"{name} knows the classes {short(', '.join(classes))}, and {test.name} has none of them.")
     return Dataset(test.inputs[known], places[test.targets[known]], classes, test.name)
 
 
@@ -139,7 +144,8 @@ def in_words(facts: Facts, width: int) -> str:
              "How sure it says it is, and how often it is right, differ by "
              f"{100 * facts['calibration_error']:.2f} % on average (expected calibration error, 15 bins)."]
     if "mistakes" in facts:
-        parts.append(f"The worst mistakes are in {facts['mistakes']}")
+        parts.append(f"The worst mistakes are in {facts['mistakes']}" if facts["mistakes"] else
+                     "There is no mistake to draw.")
     if "confidence" in facts:
         parts.append(selective(facts["confidence"], facts["test_samples"]))
     return "\n\n".join(part if "\n" in part else textwrap.fill(part, width, break_on_hyphens=False) for part in parts)

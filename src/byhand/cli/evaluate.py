@@ -28,16 +28,20 @@ def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path 
       byhand evaluate runs/five/model.safetensors --data mini --json
     """
     from byhand.assess import assess, in_words
+    from byhand.data.overview import is_pictures
     from byhand.files.reading import model_file, open_model
 
     opened = open_model(model)
     with known_data():
         test = byhand.data.load_or_mini(source, notice(listener(quiet))).test
+    if mistakes is not None and not is_pictures(test.inputs):
+        raise click.UsageError(f"--mistakes draws pictures, and the samples of {test.name} are none; leave it out.")
     found = assess(opened, test, str(model_file(model)))
     facts = found.facts()
     if confidence is not None:
         facts["confidence"] = found.above(confidence)
     if mistakes is not None:
-        byhand.plots.write(found.picture_of_mistakes(), mistakes)
-        facts["mistakes"] = str(mistakes)
+        facts["mistakes"] = str(mistakes) if facts["correct"] < facts["test_samples"] else None
+        if facts["mistakes"]:
+            byhand.plots.write(found.picture_of_mistakes(), mistakes)
     answer(as_json, facts, in_words(facts, text_width()))
