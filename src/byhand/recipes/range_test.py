@@ -8,9 +8,11 @@ import numpy as np
 from byhand import sketch
 from byhand.data import Splits
 from byhand.lr_range import RangeTest, find_lr
+from byhand.recipes.configuration import configuration
 from byhand.recipes.recipe import Recipe
 from byhand.recipes.run import fitting_network, prepared
 from byhand.recipes.scalar_net import ScalarNet
+from byhand.report import command
 
 STEPS, SAMPLES = 100, 3_000
 """At least so many steps, and where batches are small at least so many samples."""
@@ -29,15 +31,15 @@ def range_report(recipe: Recipe, data: Splits, seed: int, picture: Path | None,
     there is a file for it."""
     found = range_test(recipe, data, seed)
     rate = float(f"{found.suggested:.2g}")
+    again = command(configuration(recipe.having(lr=rate), data, seed), type(recipe)().settings())
     facts = {"version": 1, "recipe": recipe.name, "dataset": data.name, "seed": seed, "lr": recipe.lr,
-             "suggested_lr": rate, "rates": found.rates.tolist(), "losses": found.losses.tolist(),
+             "suggested_lr": rate, "command": again, "rates": found.rates.tolist(), "losses": found.losses.tolist(),
              "smoothed": found.smoothed.tolist()}
     seen = np.minimum(found.smoothed, 1.2 * found.smoothed[:len(found.smoothed) // 10 + 1].max())  # what explodes, cut
     low, high = (f"{end:.2g}" for end in found.rates[[0, -1]])
     lines = [f"The loss while the learning rate grows ({recipe.name} on {data.name}, {len(seen)} steps)", "",
              *sketch.curve(seen, width), low + high.rjust(width - len(low)), "",
-             f"Suggested: {rate:g} (the recipe's own is {recipe.lr:g}). To train with it:",
-             f"byhand train {recipe.name} --set lr={rate:g}"]
+             f"Suggested: {rate:g} (the recipe's own is {recipe.lr:g}). To train with it:", again]
     if picture is not None:
         from byhand import plots
 
