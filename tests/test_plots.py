@@ -193,6 +193,12 @@ def test_a_data_set_on_one_page():
 # --- what they have in common -----------------------------------------------------------------------------------------
 
 
+def test_what_is_said_of_pictures_in_color_stays_above_them(rng):
+    images = rng.integers(0, 256, (4, 3, 9, 9), dtype=np.uint8)
+    title = plots.samples(images, [0, 1, 0, 1], ("a", "b")).axes[0].get_title(loc="left")
+    assert "\n" in title and max(map(len, title.splitlines())) <= 70
+
+
 def test_pictures_of_all_kinds_become_bytes():
     grey = np.array([[[[-1.0, 0.0, 1.0]]]])
     assert as_rgb(grey).tolist() == [[[[0, 0, 0], [128, 128, 128], [255, 255, 255]]]]

@@ -28,8 +28,9 @@ def test_grey_is_told_by_the_number_of_dots():
 
 
 def test_a_gallery_keeps_to_its_width():
-    text = sketch.gallery([["ab", "cd"]] * 3, ["one", "2", "3"], 7)
-    assert text == "ab  ab\ncd  cd\non  2\n\nab\ncd\n3"
+    text = sketch.gallery([["ab", "cd"]] * 3, ["one", "2", "3"], 8)
+    assert text == "ab   ab\ncd   cd\none  2\n\nab\ncd\n3", "a small picture leaves its name room"
+    assert sketch.gallery([["ab"]], ["a name as long as that"], 80) == "ab\na name as lo"
 
 
 def test_a_curve_goes_from_its_highest_to_its_lowest():

@@ -15,6 +15,7 @@ BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 GREYS = (np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) + 0.5) / 16
 """From which brightness on each dot of a 4 × 4 raster is set (Bayer 1973)."""
 LARGEST = 32
+LONGEST_NAME = 12
 
 
 def dots(raster: Array) -> list[str]:
@@ -42,12 +43,12 @@ def picture(image: Any, low: float | None = None, high: float | None = None) -> 
 
 def gallery(pictures: Sequence[list[str]], names: Sequence[str], width: int) -> str:
     """Pictures of one size side by side, as many as fit into the width, each above its name."""
-    column = len(pictures[0][0])
+    column = max(len(pictures[0][0]), min(LONGEST_NAME, max(map(len, names))))
     at_once = max(1, (width + 2) // (column + 2))
     blocks = []
     for start in range(0, len(pictures), at_once):
         part, below = pictures[start:start + at_once], names[start:start + at_once]
-        lines = ["  ".join(row) for row in zip(*part, strict=True)]
+        lines = ["  ".join(line.ljust(column) for line in row).rstrip() for row in zip(*part, strict=True)]
         blocks.append("\n".join([*lines, "  ".join(name[:column].ljust(column) for name in below)]).rstrip())
     return "\n\n".join(blocks)
 

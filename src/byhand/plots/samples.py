@@ -1,5 +1,6 @@
 """What a data set looks like: samples of each class, how many there are, and the average of each class."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,12 +32,13 @@ def samples(images: Any, targets: Any, classes: Sequence[str] = (), per_class: i
     page = np.full((len(names) * per_class, *tiles.shape[1:]), 255, np.uint8)
     page[np.concatenate([k * per_class + np.arange(len(row)) for k, row in enumerate(rows)])] = tiles
     figure = on or paper(1 + 0.55 * per_class, 0.4 + 0.58 * len(names))
-    axes = bare(figure.add_subplot(), values_in_words(np.asarray(images)))
+    said = textwrap.fill(values_in_words(np.asarray(images)), max(24, 7 * per_class))  # as wide as the row of samples
+    axes = bare(figure.add_subplot(), said)
     axes.imshow(mosaic(page, per_class))
     axes.set_anchor("N")
     for k, name in enumerate(names):
         top = corner(k * per_class, page, per_class)[0]
-        axes.text(-0.3 * tiles.shape[2], top + tiles.shape[1] / 2, name, ha="right", va="center", fontsize=8.5)
+        axes.text(-0.5 - 0.3 * tiles.shape[2], top + tiles.shape[1] / 2, name, ha="right", va="center", fontsize=8.5)
     return whole(figure)
 
 
