@@ -25,11 +25,12 @@ PROMISED = {"version", "recipe", "dataset", "train_samples", "seed", "epochs", "
 def test_results_and_notices_are_kept_apart(away, tiny):
     code, out, err = process("train", "relu-10", "--data", tiny, "--epochs", 2, "--out", "run")
     assert code == 0
-    assert re.fullmatch(r"relu-10 reads [\d.]+ % \(95 % interval [\d.]+ to [\d.]+ %\) of the 100 test images of tiny "
+    assert re.fullmatch(r"relu-10 reads [\d.]+ % \(95 % interval [\d.]+ to [\d.]+ %\) of the 100 test samples of tiny "
                         r"right, after [\d.]+ s of training\.\nThe model is in run/model\.safetensors, the report in "
                         r"run/report\.html\n", out)
-    for said in ("relu-10: 784-10-10", "tiny: 240 training, 60 validation and 100 test images", "7,960 parameters",
-                 "2 epochs, all images in one batch, 1 thread, NumPy kernels", "epoch 1/2  loss", "epoch 2/2  loss"):
+    for said in ("relu-10: 784-10-10", "tiny: 240 training, 60 validation and 100 test samples", "7,960 parameters",
+                 "2 epochs, all samples in one batch, 1 thread, NumPy kernels", "epoch 1/2  loss", "epoch 2/2  loss",
+                 "That makes 2 steps in all, which is little to learn in: try --epochs 100"):
         assert said in err
     assert "\x1b" not in err and "\r" not in err, "there is no terminal, so there is no bar and no color"
     assert max(map(len, err.splitlines())) <= 80

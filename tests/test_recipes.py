@@ -265,7 +265,7 @@ def test_a_result_in_a_sentence():
     result = {"recipe": "fast", "test_accuracy": 0.9895, "test_interval": [0.9873, 0.9913], "test_samples": 10_000,
               "dataset": "mnist", "train_seconds": 61.04, "model": "runs/fast/model.safetensors",
               "report": "runs/fast/report.html"}
-    assert sentence(result) == ("fast reads 98.95 % (95 % interval 98.73 to 99.13 %) of the 10,000 test images of "
+    assert sentence(result) == ("fast reads 98.95 % (95 % interval 98.73 to 99.13 %) of the 10,000 test samples of "
                                 "mnist right, after 61.0 s of training.\nThe model is in runs/fast/model.safetensors, "
                                 "the report in runs/fast/report.html")
     missing = result | {"report": None, "report_missing": "the disk is full"}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from byhand.recipes import Parts, Recipe
 
 MOST_LINES = 20
+FEW_STEPS = 100
 
 
 def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
@@ -30,20 +31,24 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
 
     def say(recipe: Recipe, model: Module, parts: Parts) -> None:
         held_out = 0 if parts.validation is None else len(parts.validation)
-        at_once = {None: "all images in one batch", 1: "one image at a time"}
-        tell(console, f"{recipe.name}: {(type(recipe).__doc__ or '').strip()}")
+        at_once = {None: "all samples in one batch", 1: "one sample at a time"}
+        tell(console, f"{recipe.name}: {recipe.method}")
         tell(console, f"{parts.train.name}: {len(parts.train):,} training, {held_out:,} validation and "
-                      f"{len(parts.test):,} test images")
-        from byhand.recipes.recipe import DIGIT
+                      f"{len(parts.test):,} test samples")
+        from byhand.recipes.recipe import is_usual
 
-        shape, classes = parts.train.inputs.shape[1:], len(parts.train.classes)
-        if (shape, classes) not in ((DIGIT, 10), (DIGIT, 2)):
+        shape = parts.train.inputs.shape[1:]
+        if not is_usual(parts.train):
             tell(console, f"Its first and last layers are made for this data: {' x '.join(map(str, shape))} numbers a "
-                          f"sample, {classes} classes.")
-        tell(console, f"\n{model.summary(parts.train.inputs.shape[1:])}\n")
+                          f"sample, {len(parts.train.classes)} classes.")
+        tell(console, f"\n{model.summary(shape)}\n")
         tell(console, f"{counted(recipe.epochs, 'epoch')}, "
                       f"{at_once.get(recipe.batch_size, f'batches of {recipe.batch_size}')}, "
                       f"{counted(get_num_threads(), 'thread')}, NumPy kernels")
+        batches = -(-len(parts.train) // (recipe.batch_size or len(parts.train)))
+        if batches * recipe.epochs < FEW_STEPS:
+            tell(console, f"That makes {counted(batches * recipe.epochs, 'step')} in all, which is little to learn in: "
+                          f"try --epochs {-(-FEW_STEPS // batches)}")
 
     return say
 

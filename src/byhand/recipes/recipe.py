@@ -55,6 +55,11 @@ class Recipe:
     batch_size: int | None = 128
     lr: float = 0.001
 
+    @property
+    def method(self) -> str:
+        """What it is, in a line."""
+        return (type(self).__doc__ or "").strip()
+
     def parts(self, data: Splits, rng: np.random.Generator) -> Parts:
         """One training image in twelve is held out to choose by (5,000 of MNIST's 60,000), as many of each class."""
         train, validation = split(data.train, 1 / 12, rng)
@@ -115,6 +120,11 @@ class Recipe:
 def is_published(data: Dataset | Splits) -> bool:
     """Whether this is one of the data sets that have a name."""
     return data.name in {known.name for known in KNOWN}
+
+
+def is_usual(train: Dataset) -> bool:
+    """Whether these are samples as those that the recipes were written for: for others they adapt their layers."""
+    return train.inputs.shape[1:] == DIGIT and len(train.classes) in (2, 10)
 
 
 def frame(shape: tuple[int, ...], least: int, usual: int = 0) -> tuple[int, int]:

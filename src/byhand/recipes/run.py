@@ -33,7 +33,7 @@ from byhand.nn import Module
 from byhand.nn.module import ShapeError
 from byhand.recipes.configuration import CONFIG, Notify, configuration, write_json
 from byhand.report import Outcome, card, command, page, write_pages
-from byhand.recipes.recipe import Parts, Recipe, is_published
+from byhand.recipes.recipe import Parts, Recipe, is_published, is_usual
 from byhand.terminal import short
 
 Result = dict[str, Any]
@@ -143,7 +143,8 @@ def run_recipe(recipe: Recipe, data: Splits, *, seed: int, folder: Path, callbac
         "seed": seed, "total_seconds": round(before + time.perf_counter() - started, 3), "run": str(folder),
         "model": str(path), "resumed": resume is not None}
     save(model, path, metrics={k: v for k, v in result.items() if k.endswith(("accuracy", "interval"))}, **about)
-    outcome = Outcome((type(recipe).__doc__ or "").strip(), result, config, command(config, type(recipe)().settings()),
+    adapted = "" if is_usual(parts.train) else "; its first and last layers made for this data"
+    outcome = Outcome(recipe.method + adapted, result, config, command(config, type(recipe)().settings()),
                       run.history, model, parts.train, parts.test, measured["test"],
                       0 if parts.validation is None else len(parts.validation), doctor.findings, batches.points)
     result |= write_pages(folder, {"model-card.md": card(outcome), "report.html": page(outcome)})

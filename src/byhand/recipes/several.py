@@ -74,14 +74,14 @@ def sentence(result: Result) -> str:
     else:
         figure = f"{percent} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
     report = f"the report in {result['report']}" if result["report"] else f"no report: {result['report_missing']}"
-    return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test images of {result['dataset']} "
+    return (f"{result['recipe']} reads {figure} of the {result['test_samples']:,} test samples of {result['dataset']} "
             f"right, after {result['train_seconds']:.1f} s of training.\nThe model is in {result['model']}, {report}")
 
 
 def overview(recipes: Sequence[Recipe]) -> list[dict[str, Any]]:
     """A row a recipe: what was published, what the published program measured, what it reaches here."""
     measured = json.loads(resources.files("byhand.recipes").joinpath("measured.json").read_text(encoding="utf-8"))
-    return [{"recipe": recipe.name, "method": (type(recipe).__doc__ or "").strip(), "published": recipe.published,
+    return [{"recipe": recipe.name, "method": recipe.method, "published": recipe.published,
              "as_written": recipe.as_written, "here": in_words(measured.get(recipe.name)),
              "measured": measured.get(recipe.name)} for recipe in recipes]
 

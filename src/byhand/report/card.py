@@ -26,7 +26,7 @@ def card(outcome: Outcome) -> str:
 - {plain(outcome.method)}; {result['parameters']:,} parameters.
 - Reads a sample of {sized(outcome.shape)} and answers with one of {len(outcome.tested.names)} classes.
 - Trained with byhand {outcome.configuration["byhand"]} on {datetime.date.today().isoformat()}, in \
-{duration(result['train_seconds'])}: seed {result['seed']}, epochs done {result['epochs']}, {plain(settings)}.
+{duration(result['train_seconds'])}: seed {result['seed']}, {result['epochs']} epochs done; settings: {plain(settings)}.
 - This repeats it; `report.html` and `config.json` have the circumstances:
 
       {outcome.command}""",
