@@ -45,7 +45,7 @@ class Doctor(Callback):
     def on_train_begin(self, run: Run) -> None:
         self.measured = Measured(run.epochs, run.batches, run.samples, classes=self.classes)
         needed = -(-SAMPLES * run.batches // run.samples)  # batches, for a look
-        self.every = max(APART, 4 * needed, run.epochs * run.batches // MOST)
+        self.every = max(APART, 8 * needed, run.epochs * run.batches // MOST)
         self.inputs: deque[Array] = deque(maxlen=needed)
         self.labels: list[tuple[Array, Array | None]] = []  # of the first epoch, with their weights
         self.silent: deque[dict[str, Array]] = deque(maxlen=3)
