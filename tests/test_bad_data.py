@@ -100,7 +100,7 @@ TABLES = {  # name: (the content of data.csv, words of the sentence)
     "NaN": (GOOD + b"1,nan,cat\n", r"line 14, column 2 \('b'\): 'nan' is not a finite number"),
     "infinity": (GOOD + b"1,-inf,cat\n", r"line 14, column 2 \('b'\): '-inf' is not a finite number"),
     "too large a number": (GOOD + b"1,1e39,cat\n", r"line 14, column 2 \('b'\): '1e39' is not a finite number"),
-    "decimal commas": (b"a;b;label\n1,5;2,5;cat\n", r"line 2, column 1 \('a'\): '1,5' is not a number"),
+    "decimal commas": (b"a;b;label\n1,5;2,5;cat\n", r"column 1 \('a'\): '1,5' is not a number; write it with a point"),
     "ragged, short": (GOOD + b"1,cat\n", "line 14: the first line has 3 columns, and this one 2"),
     "ragged, long": (GOOD + b"1,2,3,cat\n", "line 14: the first line has 3 columns, and this one 4"),
     "ragged, in the header": (b"a,label\n1,2,cat\n", "line 2: the first line has 2 columns, and this one 3"),

@@ -5,6 +5,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,10 +234,21 @@ def test_pictures_of_different_sizes_and_colours_become_alike(tmp_path):
     said = []
     found = load(tmp_path, said.append)
     assert found.classes == ("poppy", "rose", "tulip") and found.train.inputs.shape == (9, 3, 8, 6)
-    assert said[0] == (f"the pictures in {tmp_path} are of 2 sizes: 2 of 12 are resized to the most common one, 6 x 8")
+    assert said[0] == (f"1 of what is in {tmp_path} is left out, since it is no picture in the folder of a class, "
+                       f"{Path('rose', 'notes.txt')} for one")
+    assert said[1] == (f"the pictures in {tmp_path} are of 2 sizes: 2 of 12 are resized to the most common one, 6 x 8")
     for dataset in (found.train, found.test):
         for picture, name in zip(dataset.inputs, spoken(dataset), strict=True):
             assert picture.min() == picture.max() and picture.min() // 50 == {"rose": 0, "tulip": 2, "poppy": 4}[name]
+
+
+def test_a_folder_beside_training_and_test_is_named(tmp_path):
+    for part in ("train", "test", "val"):
+        paint(tmp_path / part / "rose", (8, 6), 10)
+        paint(tmp_path / part / "tulip", (8, 6), 100)
+    said = []
+    assert len(load(tmp_path, said.append).train) == 12
+    assert said == [f"{tmp_path} is read from its folder train and test, and not from val"]
 
 
 def test_photographs_are_shrunk_to_what_a_network_can_look_at(tmp_path):

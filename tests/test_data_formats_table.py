@@ -71,6 +71,14 @@ def test_without_a_header_what_is_always_the_same_is_no_label(tmp_path):
     assert "the label is taken from column 1 of 5" in said[0]
 
 
+@pytest.mark.parametrize("name", ["Id", "index", ""])
+def test_a_column_that_may_only_number_the_samples_is_named(tmp_path, name):
+    said = []
+    load(table(tmp_path / "a.csv", [[i, *row] for i, row in enumerate(NAMED)], f"{name},a,label,b,c"), said.append)
+    assert said[0].startswith(f"column 1 ({name!r}) of {tmp_path / 'a.csv'} is read as a value like any other; if it")
+    assert "column" not in "".join(said[1:])
+
+
 DIGITS = np.random.default_rng(0).integers(0, 256, (12, 64))
 
 

@@ -38,11 +38,15 @@ def read_pictures(folder: Path, notify: Notify) -> Samples:
     below = {path.name.lower(): path for path in sorted(folder.iterdir()) if path.is_dir()}
     train = next((below[name] for name in TRAIN if name in below), None)
     test = next((below[name] for name in TEST if name in below), None) if train else None
-    files = [_files(train or folder)]
+    files = [_files(train or folder, notify)]
     if test and any(path.is_dir() for path in test.iterdir()):
-        files.append(_files(test))
+        files.append(_files(test, notify))
     elif test:
         notify(f"{test} has no folder for each class and cannot be tested with")
+    others = sorted(path.name for path in below.values() if path not in (train, test) and path.name[0] != ".")
+    if train and others:
+        notify(f"{folder} is read from its folder {train.name}{f' and {test.name}' if test else ''}, and not from "
+               f"{', '.join(others[:5])}")
     pictures = _alike([path for part in files for path, _ in part], folder, notify)
     labels = np.array([label for part in files for _, label in part])
     first = len(files[0])
@@ -73,17 +77,22 @@ def write_pictures(splits: Splits, folder: Path) -> None:
             Image.fromarray(pixels).save(folder / part / names[target] / f"{index:05}.png")
 
 
-def _files(folder: Path) -> list[tuple[Path, str]]:
-    """The pictures in the folders of a folder, each with its class, sorted by their own names: so classes are mixed."""
-    found = []
+def _files(folder: Path, notify: Notify) -> list[tuple[Path, str]]:
+    """The pictures in the folders of a folder, each with its class, sorted by their own names: so classes are mixed.
+    `notify` is told of what lies there and is not read."""
+    found, strange = [], [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
     for below in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         pictures = pictures_in(below)
         if not pictures:
             raise ValueError(f"the folder {below} has no pictures; each folder in {folder} is a class and holds its "
                              f"pictures ({', '.join(SUFFIXES)})")
         found += [(path, below.name) for path in pictures]
+        strange += [path for path in below.iterdir() if path.name[0] != "." and path not in set(pictures)]
     if not found:
         raise ValueError(f"the folder {folder} has no folders of pictures, one for each class")
+    if strange:
+        notify(f"{len(strange):,} of what is in {folder} is left out, since it is no picture in the folder of a class, "
+               f"{min(strange).relative_to(folder)} for one")
     return sorted(found, key=lambda item: (item[0].name, item[1]))
 
 

@@ -29,6 +29,7 @@ Array = NDArray[Any]
 Line = tuple[int, str]  # its number in the file, from 1, and its text
 
 LABELS = ("label", "class", "target")  # a column of such a name is the label, in small letters or capitals
+COUNTERS = ("", "id", "index", "nr", "unnamed: 0")  # a column of such a name numbers the samples, as a rule
 SEPARATORS = ",;\t"
 LONGEST_LINE = 1 << 22  # characters; a line of MNIST has about 2,000
 VALUES = 1 << 20  # that are read at a time
@@ -67,6 +68,10 @@ def read_csv(train: Path, test: Path | None, notify: Notify) -> Samples:
         inputs, labels = _read(layout)
     if not layout.names:
         notify(f"{train} has no header; the label is taken from {layout.column(layout.label)} of {layout.columns}")
+    for index, name in enumerate(layout.names):
+        if name.strip().lower() in COUNTERS and index != layout.label:
+            notify(f"{layout.column(index)} of {train} is read as a value like any other; if it only numbers the "
+                   "samples, remove it: a network might learn from it")
     side = picture_side(layout, inputs)
     samples = Samples((_shaped(inputs, side), labels))
     if test is None:
@@ -137,7 +142,8 @@ def check_value(cell: str) -> None:
     """Raise ValueError unless there is a number in a cell, one that float32 can hold."""
     number = _number(cell)
     if number is None or not abs(number) <= LARGEST:
-        kind = "number" if number is None else "finite number that float32 can hold"
+        kind = "finite number that float32 can hold" if number is not None else (
+            "number" if _number(cell.replace(",", ".")) is None else "number; write it with a point, not a comma")
         raise ValueError(f"{cell.strip()[:40]!a} is not a {kind}" if cell.strip() else "the value is missing")
 
 
