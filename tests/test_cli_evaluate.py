@@ -125,6 +125,12 @@ def test_without_matplotlib_it_says_so_before_it_begins(run, away, tiny):
     assert done.stderr == "byhand: drawing needs matplotlib; pip install 'byhand[plots]'.\n"
 
 
+def test_the_folder_of_several_seeds_says_where_a_model_is(here, tiny):
+    here("train", "relu-10", "--data", tiny, "--epochs", 1, "--seeds", 2, "--out", "two", "-q")
+    code, out, err = here("evaluate", "two", "--data", tiny)
+    assert (code, out) == (1, "") and err.endswith(f"safetensors in it; there is one in {Path('two/seed-0')}.\n")
+
+
 def test_nothing_is_sure_enough(run, here, tiny):
     code, out, _ = here("evaluate", run, "--data", tiny, "--confidence", 1)
     assert code == 0 and out.endswith("it answers 0.00 % (0 of 100).\n")

@@ -23,9 +23,9 @@ def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path 
     MODEL is a run folder, a file that byhand train saved, or the JSON weights of a scalar network.
 
     \b
-      byhand evaluate runs/five
-      byhand evaluate runs/five --data mini --confidence 0.9 --mistakes worst.png
-      byhand evaluate runs/five/model.safetensors --data mini --json
+      byhand evaluate first-run
+      byhand evaluate first-run --data mini --confidence 0.9 --mistakes worst.png
+      byhand evaluate first-run/model.safetensors --data mini --json
     """
     from byhand.assess import assess, in_words
     from byhand.data.overview import is_pictures

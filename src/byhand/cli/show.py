@@ -26,8 +26,8 @@ def show(model: Path, file: Path | None, source: str | None, index: int, out: Pa
     a scalar network.
 
     \b
-      byhand show runs/five
-      byhand show runs/five --data mini --index 7 --out seven.png
+      byhand show first-run
+      byhand show first-run --data mini --index 7 --out seven.png
     """
     from byhand.files.reading import model_file, open_model
     from byhand.look import chosen_image, model_facts, model_figure, model_text

@@ -45,9 +45,12 @@ def open_model(path: Path) -> SavedModel:
     Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
     """
     folder, path = path, model_file(path)
+    if folder.is_dir() and not path.is_file():
+        seed = min(folder.glob(f"*/{path.name}"), default=None)  # several seeds have a folder each
+        hint = f"; there is one in {seed.parent}" if seed else ""
+        raise FileNotFoundError(f"the folder {folder} is no run folder: there is no {path.name} in it{hint}.")
     if not path.is_file():
-        raise FileNotFoundError(f"the folder {folder} is no run folder: there is no {path.name} in it."
-                                if folder.is_dir() else f"there is no model file {path}.")
+        raise FileNotFoundError(f"there is no model file {path}.")
     with path.open("rb") as file:
         start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
     is_json = start.lstrip()[:1] in (b"[", b"{") and b"\0" not in start
