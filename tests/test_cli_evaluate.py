@@ -1,6 +1,8 @@
 """The command `evaluate`: every figure is the one that can be counted by hand, and it can be read in 80 columns."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +44,19 @@ def test_what_was_measured_in_training_is_measured_again(run, here, tiny):
     assert found["test_accuracy"] == saved["test_accuracy"] and found["test_interval"] == saved["test_interval"]
     assert (found["kind"], found["dataset"], found["test_samples"]) == ("relu-10", "tiny", 100)
     assert found["byhand"] == bh.__version__ and found["numpy"] == np.__version__ and found["version"] == 1
+
+
+def test_a_run_is_measured_on_its_own_data(run, here, tiny):
+    assert here("evaluate", run, "--json") == here("evaluate", run, "--data", tiny, "--json")
+    Path("copy").mkdir()
+    shutil.copy(run / "model.safetensors", "copy")
+    assert the_object(here("evaluate", "copy", "--json")[1])["dataset"] == "mini", "which takes the place of mnist"
+    config = json.loads((run / "config.json").read_text())
+    for change, said in (({"source": "gone"}, "the data of the run run, tiny, was read from gone and is needed again"),
+                         ({"data_sha256": "0"}, "the run run began with other data than there is now in")):
+        (run / "config.json").write_text(json.dumps(config | change))
+        code, out, err = here("evaluate", run)
+        assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1 and "--data" in err
 
 
 def test_every_figure_can_be_counted(run, here, tiny):

@@ -44,6 +44,18 @@ def test_the_table_the_image_and_the_answer(run, here):
     assert [line.split()[:2] for line in answers.splitlines()] == [[str(k), f"{100 * p[k]:.2f}"] for k in range(10)]
 
 
+def test_a_run_shows_a_sample_of_its_own_data(here):
+    np.savez("table.npz", x_train=np.eye(8), y_train=np.arange(8) % 2, x_test=np.eye(8)[2:], y_test=np.arange(6) % 2)
+    assert here("train", "mlp", "--data", "table.npz", "--epochs", 1, "--out", "run", "-q")[0] == 0
+    own = the_object(here("show", "run", "--index", 3, "--json")[1])["image"]
+    assert own == the_object(here("show", "run", "--data", "table.npz", "--index", 3, "--json")[1])["image"]
+    assert own != the_object(here("show", "run", "--json")[1])["image"]
+    Path("table.npz").unlink()
+    code, out, err = here("show", "run", "--json")
+    assert code == 0 and the_object(out)["image"] is None and len(err.splitlines()) == 1
+    assert "the data of the run run, table.npz, was read from" in err and "say where it is with --data" in err
+
+
 def test_every_fact_is_in_the_json(run, here, tiny):
     found = the_object(here("show", run, "--data", tiny, "--index", 7, "--json")[1])
     saved = bh.load(run / "model.safetensors")
@@ -87,9 +99,9 @@ def test_images_that_cannot_go_through(words, sentence, run, here):
 
 def test_an_image_that_the_model_does_not_read(rng, tmp_path):
     model = SavedModel(nn.Sequential(nn.Linear(4, 2, rng)), (4,))
-    assert chosen_image(model, None, None, 0, print) is None, "mini's is not for it"
+    assert chosen_image(model, Path("m"), None, None, 0, print) is None, "mini's is not for it"
     with pytest.raises(ValueError, match=r"reads samples of shape \(4,\), and a sample of mini has \(1, 28, 28\)"):
-        chosen_image(model, None, "mini", 0, print)
+        chosen_image(model, Path("m"), None, "mini", 0, print)
     facts = model_facts(model, "m", None)
     assert facts["image"] is None and facts["layers"][0]["output"] == [2]
 

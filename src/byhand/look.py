@@ -10,7 +10,7 @@ import numpy as np
 
 from byhand import metrics, nn, sketch
 from byhand.autodiff import no_grad
-from byhand.data import MINI, Splits, info, load
+from byhand.data import MINI, Splits, info
 from byhand.data.dataset import has_classes
 from byhand.data.overview import (
     class_means, feature_statistics, feature_table, first_of_each, is_pictures, values_in_words
@@ -18,6 +18,7 @@ from byhand.data.overview import (
 from byhand.files import SavedModel
 from byhand.inference import precision
 from byhand.pictures import read_picture
+from byhand.recipes import data_for
 from byhand.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -79,10 +80,11 @@ def bars(names: Sequence[str], figures: Sequence[str], shares: Array, width: int
 # --- a model ----------------------------------------------------------------------------------------------------------
 
 
-def chosen_image(model: SavedModel, file: Path | None, source: str | None, index: int,
+def chosen_image(model: SavedModel, path: Path, file: Path | None, source: str | None, index: int,
                  notify: Callable[[str], None]) -> Array | None:
-    """The image to send through a model: from a picture file, a test sample of a data set, or the first test digit of
-    mini; None where the model does not read such images and no other was asked for.
+    """The image to send through the model at `path`: from a picture file, or a test sample of a data set, by default
+    the run's own, or for a model file mini. None where none was asked for and the model does not read those of mini,
+    or the run's data is not there any more, which `notify` is told.
 
     Raises ValueError for a sample that there is not, or an image that the model does not read.
     """
@@ -90,7 +92,13 @@ def chosen_image(model: SavedModel, file: Path | None, source: str | None, index
         picture = read_picture(file)
         image, what = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None], str(file)
     else:
-        test = load(source or MINI, notify).test
+        try:
+            test = data_for(path, source, MINI.name, notify).test
+        except ValueError as error:
+            if source is not None:
+                raise
+            notify(str(error))
+            return None
         if index >= len(test):
             raise ValueError(f"{test.name} has {len(test):,} test samples, and no number {index}; the first is 0.")
         image, what = np.asarray(test.inputs[index]), f"a sample of {test.name}"

@@ -5,18 +5,19 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import answer, common, data, figure, known_data, listener, notice, text_width, threads
+from byhand.cli.options import DATA, answer, common, figure, known_data, listener, notice, text_width, threads
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@data
+@click.option("--data", "source", metavar="NAME|PATH",
+              help=f"{DATA} (default: the run's own data; mnist for a file).")
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="T",
               help="Also say how well it does if it answers only where its probability is at least T, from 0 to 1.")
 @figure("--mistakes", help="Write the worst mistakes as a picture: .png, .svg or .pdf.")
 @threads
 @common
-def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path | None, threads: int | None,
+def evaluate(model: Path, source: str | None, confidence: float | None, mistakes: Path | None, threads: int | None,
              as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a saved model on a test set.
 
@@ -24,7 +25,7 @@ def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path 
 
     \b
       byhand evaluate first-run
-      byhand evaluate first-run --data mini --confidence 0.9 --mistakes worst.png
+      byhand evaluate first-run --confidence 0.9 --mistakes worst.png
       byhand evaluate first-run/model.safetensors --data mini --json
     """
     from byhand.assess import assess, in_words
@@ -33,7 +34,7 @@ def evaluate(model: Path, source: str, confidence: float | None, mistakes: Path 
 
     opened = open_model(model)
     with known_data():
-        test = byhand.data.load_or_mini(source, notice(listener(quiet))).test
+        test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
     if mistakes is not None and not is_pictures(test.inputs):
         raise click.UsageError(f"--mistakes draws pictures, and the samples of {test.name} are none; leave it out.")
     found = assess(opened, test, str(model_file(model)))

@@ -40,8 +40,8 @@ def set_threads(context: click.Context, option: click.Parameter, number: int | N
 
 threads = click.option("--threads", type=click.IntRange(1), metavar="N", callback=set_threads, is_eager=True,
                        help="Cores to use (default: all).")
-data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH",
-                    help="mnist, fashion-mnist, mini, or a file or folder with data of your own.")
+DATA = "mnist, fashion-mnist, mini, or a file or folder with data of your own"
+data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH", help=f"{DATA}.")
 
 
 @contextmanager

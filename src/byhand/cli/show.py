@@ -12,7 +12,8 @@ from byhand.cli.options import answer, common, figure, known_data, listener, not
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--image", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Send this picture through it.")
-@click.option("--data", "source", metavar="NAME|PATH", help="Send a test sample of this data set through it.")
+@click.option("--data", "source", metavar="NAME|PATH",
+              help="Send a test sample of this data set through it (default: the run's own data; mini for a file).")
 @click.option("--index", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Which test sample, from 0.")
 @figure("--out", help="Write all of it as one picture: .png, .svg or .pdf.")
@@ -21,9 +22,9 @@ def show(model: Path, file: Path | None, source: str | None, index: int, out: Pa
          debug: bool) -> None:
     """Show a saved model from inside.
 
-    Its layers and parameters, the weights of its first layer, and the way of one image through it: the first test digit
-    of mini, if it reads such images and no other is given. MODEL is a run folder, a model file, or the JSON weights of
-    a scalar network.
+    Its layers and parameters, the weights of its first layer, and the way of one image through it: if no other is
+    given, the first test sample of the data that the run was trained on, or for a file the first digit of mini, if it
+    reads such images. MODEL is a run folder, a model file, or the JSON weights of a scalar network.
 
     \b
       byhand show first-run
@@ -36,7 +37,7 @@ def show(model: Path, file: Path | None, source: str | None, index: int, out: Pa
         raise click.UsageError("an image comes from --image or from --data, not from both.")
     opened = open_model(model)
     with known_data():
-        image = chosen_image(opened, file, source, index, notice(listener(quiet)))
+        image = chosen_image(opened, model, file, source, index, notice(listener(quiet)))
     facts = model_facts(opened, str(model_file(model)), image)
     if out is not None:
         byhand.plots.write(model_figure(opened, facts, image), out)

@@ -7,10 +7,10 @@
 """
 
 from byhand.recipes.catalogue import RECIPES, find
-from byhand.recipes.configuration import BegunRun, open_run
+from byhand.recipes.configuration import BegunRun, data_for, open_run
 from byhand.recipes.recipe import Parts, Recipe, did_you_mean
 from byhand.recipes.run import TrainingFailed, resume_recipe, run_folder, run_recipe
 from byhand.recipes.several import as_text, overview, run_seeds, sentence
 
-__all__ = ["RECIPES", "BegunRun", "Parts", "Recipe", "TrainingFailed", "as_text", "did_you_mean", "find",
-           "open_run", "overview", "resume_recipe", "run_folder", "run_recipe", "run_seeds", "sentence"]
+__all__ = ["RECIPES", "BegunRun", "Parts", "Recipe", "TrainingFailed", "as_text", "data_for", "did_you_mean",
+           "find", "open_run", "overview", "resume_recipe", "run_folder", "run_recipe", "run_seeds", "sentence"]

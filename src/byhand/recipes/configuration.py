@@ -18,7 +18,7 @@ import numpy as np
 import byhand
 from byhand import kernels
 from byhand.atomic import write_atomically
-from byhand.data import Splits, fingerprint, load
+from byhand.data import Splits, fingerprint, load, load_or_mini
 from byhand.files.plain_json import from_json
 from byhand.recipes.catalogue import find
 from byhand.recipes.recipe import Recipe
@@ -72,7 +72,7 @@ class BegunRun:
                              f"needed again ({str(error).rstrip('.')}); say where it is with --data.") from None
         if fingerprint(data) != self.config["data_sha256"]:
             raise ValueError(f"the run {self.folder} began with other data than there is now in {data.source}: its "
-                             "SHA-256 differs; a run goes on only with the data that it began with.")
+                             "SHA-256 differs; say with --data where that is which it began with.")
         train, test = (replace(part, name=self.config["dataset"]) for part in (data.train, data.test))
         return replace(data, train=train, test=test)
 
@@ -102,3 +102,12 @@ def open_run(folder: Path) -> BegunRun:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not describe a run that could go on ({short(error)}).") from None
     return BegunRun(folder, recipe, seed, seeds, threads, config)
+
+
+def data_for(model: Path, source: str | None, otherwise: str, notify: Notify) -> Splits:
+    """The data to try a model on: `source`, if that is given; else what a run folder was trained on; `otherwise` for
+    a file. Raises ValueError where that is not to be had; a run's, too, where it has changed, since what was learned
+    from might now be among what is tested with."""
+    if source is None and (model / CONFIG).is_file():
+        return open_run(model).data(None, notify)
+    return load_or_mini(source or otherwise, notify)
