@@ -127,13 +127,11 @@ def cut(descriptor):
 
 
 def weights(folder):
-    """All that a run ends with, but for the time that it took: the model, to the bit, the history and the result."""
+    """All that a run ends with, but for the time that it took: the file of the model, the history and the result."""
     import json
 
-    import byhand as bh
-    model = bh.load(Path(folder, "model.safetensors")).model
     history = [json.loads(line) for line in Path(folder, "history.jsonl").read_text().splitlines()]
     result = json.loads(Path(folder, "result.json").read_text())
     timed = {"seconds", "train_seconds", "total_seconds", "samples_per_second", "run", "model", "report", "resumed"}
-    return ({name: array.tobytes() for name, array in model.state_dict().items()},
+    return (Path(folder, "model.safetensors").read_bytes(),
             [{name: value for name, value in facts.items() if name not in timed} for facts in [*history, result]])

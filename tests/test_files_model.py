@@ -55,6 +55,15 @@ def test_every_layer_has_a_row_here_and_in_the_format():
     assert set(LAYERS) == layers - {"Module", "Sequential", "Residual"}
 
 
+def test_the_same_model_makes_the_same_file(rng, tmp_path):
+    model = nn.Sequential(nn.Linear(3, 2, rng), nn.BatchNorm1d(2))
+    for n in range(8):  # in an order of chance eight entries would be alike once in a great while
+        bh.save(model, tmp_path / f"{n}", classes=["ä", "b"], metrics={"test_accuracy": 0.5})
+    assert len({(tmp_path / f"{n}").read_bytes() for n in range(8)}) == 1
+    content = (tmp_path / "0").read_bytes()
+    assert int.from_bytes(content[:8], "little") % 8 == 0, "where the numbers begin"
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_bit_comes_back(name, dtype, rng, tmp_path):

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import save as to_bytes
 
 from byhand.atomic import write_atomically
 from byhand.files.plain_json import as_json, from_json
-from byhand.files.tensors import read_tensors
+from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +40,7 @@ def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     plain = as_json("a run's state", apart(state, "state", tensors))
     metadata = {"format": FORMAT, "version": str(VERSION), "state": plain, "sha256": digest(plain, tensors)}
     try:
-        content = to_bytes(tensors, metadata)
+        content = file_of(tensors, metadata)
     except SafetensorError as error:
         raise ValueError(f"a run's state must be something that safetensors can hold ({error}).") from None
     write_atomically(path, content, previous=previous_of(Path(path)))

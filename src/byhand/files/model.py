@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save as to_bytes
 
 from byhand import nn
 from byhand.atomic import write_atomically
@@ -22,7 +21,7 @@ from byhand.data import Normalize
 from byhand.inference import predict
 from byhand.files.architecture import build, describe
 from byhand.files.plain_json import as_json, from_json
-from byhand.files.tensors import read_tensors
+from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
@@ -107,7 +106,7 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
         "metrics": as_json("metrics", {} if metrics is None else metrics),
     }
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
-    content = to_bytes(tensors, metadata)
+    content = file_of(tensors, metadata)
     try:
         read(metadata, tensors, len(content))
     except ValueError as error:

@@ -1,15 +1,28 @@
 """Arrays under names, in a safetensors file: a header that says what lies where, and then the numbers."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from byhand.files.plain_json import from_json
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
+
+
+def file_of(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
+    """The bytes of a file that holds these, always the same ones: the library itself puts metadata in an order that
+    changes from file to file. Raises SafetensorError for arrays that it cannot hold."""
+    content = save(dict(tensors), dict(metadata))
+    size = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:8 + size]) | {"__metadata__": metadata}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # the numbers begin where a processor likes them to
+    return b"".join((len(header).to_bytes(8, "little"), header, memoryview(content)[8 + size:]))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
