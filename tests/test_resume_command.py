@@ -13,6 +13,8 @@ from command_line import command, process, the_object
 from killing import weights
 
 import byhand as bh
+import byhand.recipes.run
+from byhand.atomic import alone_in
 from byhand.optim import Optimizer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are needed")
@@ -86,9 +88,35 @@ def test_a_finished_run_says_so_and_tells_its_result_again(begun, here):
 
 
 def test_what_was_said_then_may_be_said_again(begun, here, tiny):
-    code, _, err = here(*WORDS, "--data", tiny, "--out", "run", "--resume", "run", "--checkpoint-every", "5s")
+    again = Path("run").absolute()  # a path may be said in several ways
+    code, _, err = here(*WORDS, "--data", tiny, "--out", again, "--resume", "run", "--checkpoint-every", "5s")
     assert code == 0 and "since the run" not in err
     assert weights("run") == weights("whole")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="this system has no locks on folders")
+def test_two_do_not_go_on_with_one_run(begun, here):
+    before = {path: path.read_bytes() for path in begun.iterdir()}
+    with alone_in("run"):
+        code, out, err = here("train", "--resume", "run", "--json")
+    sentence = "another process is at work in run; let it come to its end first, or stop it."
+    assert (code, err) == (1, f"byhand: {sentence}\n") and the_object(out)["error"] == sentence
+    assert {path: path.read_bytes() for path in begun.iterdir()} == before
+    assert here("train", "--resume", "run", "-q")[0] == 0 and weights("run") == weights("whole")
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="this system has no locks on folders")
+def test_nobody_goes_on_with_a_run_that_is_going_on(here, tiny, monkeypatch):
+    said, usual = [], byhand.recipes.run.evaluate
+
+    def meanwhile(*arguments, **options):
+        said.append(process("train", "--resume", "run"))
+        return usual(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(byhand.recipes.run, "evaluate", meanwhile)
+        assert here("train", "relu-10", "--data", tiny, "--epochs", 1, "--out", "run", "-q")[0] == 0
+    assert said and {code for code, _, _ in said} == {1} and "another process is at work in run" in said[0][2]
 
 
 def test_before_the_first_checkpoint_it_begins_again(begun, here):
@@ -183,6 +211,18 @@ def test_other_versions_are_named(begun, here):
                  r"byhand was 0\.0\.9 and is 0\.1\.0 since", "byhand's code has changed since the run run began",
                  "python was 3.9.1 and is", "machine was vax and is", "blas was mkl and is"):
         assert re.search(said, err)
+    assert here("train", "--resume", "run")[2] == "The run run is finished; this is its result.\n"
+
+
+def test_what_several_seeds_began_with_is_not_forgotten(ctrl_c, here, tiny):
+    ctrl_c(2, "train", "relu-10", "--data", tiny, "--epochs", 3, "--seeds", 2, "--out", "run")
+    path = Path("run", "config.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"numpy": "1.26.4"}))
+    before = path.read_text()
+    for step in (1, 2):
+        assert ctrl_c(step, "train", "--resume", "run") == "byhand: interrupted; to go on: byhand train --resume run"
+        assert path.read_text() == before
+    assert "numpy was 1.26.4" in here("train", "--resume", "run")[2]
 
 
 def test_it_takes_as_many_threads_as_it_had(begun, here, monkeypatch):

@@ -65,6 +65,33 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
 
 
+@contextmanager
+def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Nobody else who asks is let in during the `with`. The system keeps count, so nothing is left behind even by a
+    process that is killed; where the system or the disk knows no such thing (Windows, some networks), all are let in.
+
+    Raises BlockingIOError if somebody is in there already.
+    """
+    if not hasattr(os, "O_DIRECTORY"):
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BlockingIOError(f"another process is at work in {folder}; let it come to its end first, or stop it.") \
+            from None
+    except OSError:
+        pass  # no locks here
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers left behind. Only where nobody is writing: it would take his file away."""
     for temporary in folder.glob(".*.tmp"):

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 import byhand
+from byhand.atomic import alone_in
 from byhand.cli.options import (
     Interrupted, OneOf, answer, common, data, known_data, listener, notice, text_width, threads
 )
@@ -88,6 +89,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
     one: Callable[..., dict[str, Any]] = byhand.recipes.run_recipe
     if resume is not None:
         begun = byhand.recipes.open_run(resume)
+        context.with_resource(alone_in(resume))
         splits = unchanged(begun, context, tell)
         chosen, seed, seeds, folder = begun.recipe, begun.seed, begun.seeds, resume
         one = partial(byhand.recipes.resume_recipe, notify=tell)
@@ -96,6 +98,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
         with known_data():
             splits = byhand.data.load_or_mini(source, tell)
         folder = byhand.recipes.run_folder(chosen, out)
+        context.with_resource(alone_in(folder))
     again = f"byhand train --resume {shlex.quote(str(folder))}"
     try:
         result = byhand.recipes.run_seeds(
@@ -125,6 +128,8 @@ def unchanged(begun: "BegunRun", context: click.Context, tell: Callable[[str], N
              if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     was = {"recipe": begun.recipe.name, "seed": begun.seed, "seeds": begun.seeds, "out": begun.folder}
     now = {name: given.get(name, value) for name, value in was.items()}
+    if now["out"].resolve() == begun.folder.resolve():
+        now["out"] = begun.folder
     if now == was:
         was = begun.recipe.settings()
         try:
@@ -137,8 +142,9 @@ def unchanged(begun: "BegunRun", context: click.Context, tell: Callable[[str], N
                                    f"{name} {now[name]}; leave that out, or begin another run.")
     if "threads" not in given and "BYHAND_NUM_THREADS" not in os.environ:
         byhand.set_num_threads(begun.threads)
-    for change in begun.changes():
-        tell(change)
+    if not begun.finished:
+        for change in begun.changes():
+            tell(change)
     try:
         return begun.data(given.get("source"), tell)
     except ValueError as error:

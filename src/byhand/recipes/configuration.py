@@ -24,7 +24,7 @@ from byhand.recipes.catalogue import find
 from byhand.recipes.recipe import Recipe
 from byhand.terminal import short
 
-CONFIG = "config.json"
+CONFIG, RESULT = "config.json", "result.json"
 Notify = Callable[[str], None]
 
 
@@ -60,6 +60,11 @@ class BegunRun:
     seeds: int
     threads: int
     config: Mapping[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a result, which comes last."""
+        return (self.folder / RESULT).is_file()
 
     def data(self, source: str | None, notify: Notify) -> Splits:
         """The data that the run began with, read from `source`, or from where it was. Raises ValueError if it has
@@ -100,7 +105,8 @@ def open_run(folder: Path) -> BegunRun:
         if any(type(n) is not int for n in (seed, seeds, threads)) or seed < 0 or min(seeds, threads) < 1:
             raise TypeError("its seed, seeds and threads are not whole numbers of at least 0, 1 and 1")
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} does not describe a run that could go on ({short(error)}).") from None
+        raise ValueError(f"{path} does not describe a run that could go on ({short(error)}); begin another "
+                         "one.") from None
     return BegunRun(folder, recipe, seed, seeds, threads, config)
 
 

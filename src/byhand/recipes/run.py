@@ -31,7 +31,7 @@ from byhand.files.plain_json import from_json
 from byhand.inference import Evaluation, evaluate
 from byhand.nn import Module
 from byhand.nn.module import ShapeError
-from byhand.recipes.configuration import CONFIG, Notify, configuration, write_json
+from byhand.recipes.configuration import CONFIG, RESULT, Notify, configuration, write_json
 from byhand.report import Outcome, card, command, page, write_pages
 from byhand.recipes.recipe import Parts, Recipe, is_published, is_usual
 from byhand.terminal import short
@@ -40,7 +40,7 @@ Result = dict[str, Any]
 Notice = Callable[[Recipe, Module, Parts], None]
 FIGURES = ("train_samples", "test_samples", "epochs", "parameters", "test_accuracy", "train_seconds", "total_seconds",
            "samples_per_second", "seed")
-CHECKPOINT, HISTORY, RESULT = "checkpoint.safetensors", "history.jsonl", "result.json"
+CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.jsonl"
 
 
 class HistoryFile(Callback):

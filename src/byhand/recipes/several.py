@@ -14,11 +14,11 @@ from typing import Any
 
 from byhand.callbacks import Callback
 from byhand.data import Splits
-from byhand.recipes.configuration import CONFIG, configuration, write_json
+from byhand.recipes.configuration import CONFIG, RESULT, configuration, write_json
 from byhand.report import overview as overview_page
 from byhand.report import write_pages
 from byhand.recipes.recipe import Recipe
-from byhand.recipes.run import RESULT, Notice, Result, run_recipe
+from byhand.recipes.run import Notice, Result, run_recipe
 
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
 
@@ -36,7 +36,8 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
     """
     if seeds == 1:
         return one(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin, **options)
-    write_json(folder / CONFIG, configuration(recipe, data, seed) | {"seeds": seeds})
+    if not (folder / CONFIG).exists():  # else it says with what they began
+        write_json(folder / CONFIG, configuration(recipe, data, seed) | {"seeds": seeds})
     runs = []
     for s in range(seed, seed + seeds):
         own = folder / f"seed-{s}"
