@@ -67,7 +67,7 @@ def test_every_figure_can_be_counted(run, here, tiny):
         assert row["class"] == str(k) and row["support"] == np.sum(truth == k)
         hits = np.sum((guess == k) & (truth == k))
         assert row["recall"] == pytest.approx(hits / np.sum(truth == k))
-        assert row["precision"] == pytest.approx(hits / max(1, np.sum(guess == k)))
+        assert row["precision"] == (pytest.approx(hits / np.sum(guess == k)) if np.any(guess == k) else None)
         assert found["confusion_matrix"][k] == [np.sum((truth == k) & (guess == j)) for j in range(10)]
     answered = sure >= 0.5
     assert found["confidence"] == {
@@ -172,6 +172,20 @@ def test_many_classes_and_long_names_fit_too(count, name):
     commonest = [f"{name}{k} is taken for {name}{k + 1}: 1 of 1" for k in range(3)]
     assert all(line in text for line in commonest) == (count == 40)
     assert ("(10 of 40 classes, those with the lowest F1; --json has all)" in text) == (count == 40)
+
+
+@pytest.mark.parametrize(("count", "left"), [(11, 4), (40, 4), (40, 39)])
+def test_classes_without_samples_have_no_figures_and_are_not_weak(count, left):
+    model, points = many_classes(count, "c")
+    facts = assess(model, points[left:], "model").facts()
+    json.dumps(facts, allow_nan=False)
+    assert [(row["recall"], row["f1"], row["support"]) for row in facts["per_class"]] == (
+        [(None, None, 0)] * left + [(1.0, 1.0, 1)] * (count - left))
+    lines = in_words(facts, 80).splitlines()
+    dashes = [line.split() for line in lines if "–" in line]
+    assert dashes == ([[f"c{k}", "–", "–", "–", "0"] for k in range(left)] if count == 11 else [])
+    assert (f"({min(10, count - left)} of {count} classes, those with the lowest F1; --json has all)" in lines) == (
+        count == 40)
 
 
 def test_a_model_of_two_classes_is_asked_for_those_only(here, tiny):

@@ -57,9 +57,10 @@ def test_confusion_matrix():
 
 def test_per_class():
     scores = per_class([[8, 2, 0, 0], [4, 6, 0, 0], [0, 0, 0, 0], [0, 5, 0, 0]])
-    np.testing.assert_allclose(scores.precision, [8 / 12, 6 / 13, 0, 0])
-    np.testing.assert_allclose(scores.recall, [0.8, 0.6, 0, 0])
-    np.testing.assert_allclose(scores.f1, [16 / 22, 12 / 23, 0, 0])
+    np.testing.assert_allclose(scores.precision, [8 / 12, 6 / 13, np.nan, np.nan])
+    np.testing.assert_allclose(scores.recall, [0.8, 0.6, np.nan, 0])
+    np.testing.assert_allclose(scores.f1, [16 / 22, 12 / 23, np.nan, 0])
+    assert np.isnan(per_class([[3, 1], [0, 0]]).f1[1]), "answered, but there is none"
     assert scores.support.tolist() == [10, 10, 0, 5]
 
 
@@ -71,7 +72,7 @@ def test_the_metrics_agree_with_each_other(pairs):
     overall = accuracy(np.eye(3)[found], expected)
     assert counts.trace() / counts.sum() == pytest.approx(overall)
     scores = per_class(counts)
-    assert (scores.recall * scores.support).sum() / scores.support.sum() == pytest.approx(overall)
+    assert np.nansum(scores.recall * scores.support) / scores.support.sum() == pytest.approx(overall)
 
 
 def test_calibration_by_hand():

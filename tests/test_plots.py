@@ -83,6 +83,7 @@ def test_precision_and_recall_of_each_class(answers):
     np.testing.assert_allclose(precision, 100 * found.precision)
     np.testing.assert_allclose(recall, 100 * found.recall)
     assert f"class 3   (F1 {100 * found.f1[3]:.1f}, {found.support[3]} samples)" in words(figure)
+    assert "class 2   (no samples)" in words(plots.per_class([[8, 2, 0], [4, 6, 1], [0, 0, 0]], NAMES))
     worst = np.diag(np.arange(60)) + np.eye(60, k=1, dtype=int)
     assert "59   (" not in words(plots.per_class(worst)) and "\n1   (" in words(plots.per_class(worst))
 

@@ -79,14 +79,24 @@ def test_its_figures_are_those_of_the_run(case):
     scores = metrics.per_class(told.tested.confusion)
     *weakest, shown = [rows for head, *rows in tables(read.text) if head[:3] == ["class", "samples", "precision"]]
     assert [row[1:] for row in shown] == [
-        [f"{n}", *[f"{100 * figure:.1f} %" for figure in figures]]
+        [f"{n}", *["–" if np.isnan(figure) else f"{100 * figure:.1f} %" for figure in figures]]
         for n, *figures in zip(scores.support, scores.precision, scores.recall, scores.f1, strict=True)]
     assert len(weakest) == (len(told.tested.names) > 25)
-    assert all(rows[0][4] == f"{100 * scores.f1.min():.1f} %" and len(rows) == 12 for rows in weakest)
+    assert all(rows[0][4] == f"{100 * np.nanmin(scores.f1):.1f} %" and len(rows) == 12 for rows in weakest)
     error = metrics.calibration_error(p, targets)
     assert f"calibration error {100 * error:.2f} %" in read.text_of("section", id="calibration")
     bins = read.rows(("confidence", "samples"))
     assert sum(int(row[1].replace(",", "")) for row in bins) == len(targets)
+
+
+def test_a_class_without_test_samples_is_not_weak():
+    told = outcome(names=[f"c{n}" for n in range(30)], count=600)
+    kept = told.test.targets > 2
+    lonely = answering(dataclasses.replace(told, test=told.test[kept]), told.tested.outputs[kept])
+    weakest, whole = [rows for head, *rows in tables(page(lonely)) if head[:2] == ["class", "samples"]]
+    assert not {"c0", "c1", "c2"} & {row[0] for row in weakest}
+    assert all((row[1], row[3], row[4]) == ("0", "–", "–") for row in whole[:3])
+    assert "–" not in [cell for row in whole[3:] for cell in row[3:]]
 
 
 def test_the_confusion_matrix():

@@ -5,6 +5,7 @@ are mistaken for which; whether the probabilities can be believed; and, if it ma
 what it is sure of.
 """
 
+import math
 import platform
 import textwrap
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ class Assessment:
         """All figures, ready for JSON."""
         confusion, samples = self.confusion, len(self.test)
         right = int(confusion.trace())
-        rows = zip(self.classes, *(column.tolist() for column in metrics.per_class(confusion)), strict=True)
+        rows = zip(self.classes, *([None if math.isnan(figure) else figure for figure in column.tolist()]
+                                     for column in metrics.per_class(confusion)), strict=True)
         return {"version": 1, "model": self.model, "kind": self.kind, "dataset": self.test.name,
                 "test_samples": samples, "correct": right, "test_accuracy": right / samples,
                 "test_interval": list(metrics.wilson_interval(right, samples)), "classes": list(self.classes),
@@ -152,15 +154,21 @@ def in_words(facts: Facts, width: int) -> str:
 
 
 def class_table(rows: list[Facts]) -> str:
-    """Precision, recall, F1 and support of each class; where there are many, of the worst."""
-    shown = rows if len(rows) <= 2 * WORST else sorted(rows, key=lambda row: row["f1"])[:WORST]
+    """Precision, recall, F1 and support of each class; where there are many, of the worst that have samples."""
+    known = [row for row in rows if row["f1"] is not None]
+    shown = rows if len(rows) <= 2 * WORST else sorted(known, key=lambda row: row["f1"])[:WORST]
     name = max(5, *(len(clipped(row["class"])) for row in shown))
     lines = [f"{'class':<{name}}  precision   recall       F1  samples"]
-    lines += [f"{clipped(row['class']):<{name}}  {100 * row['precision']:>7.2f} %{100 * row['recall']:>7.2f} %"
-              f"{100 * row['f1']:>7.2f} %{row['support']:>9,}" for row in shown]
+    lines += [f"{clipped(row['class']):<{name}}  {percent(row['precision'])}{percent(row['recall'])}"
+              f"{percent(row['f1'])}{row['support']:>9,}" for row in shown]
     if len(shown) < len(rows):
-        lines.append(f"({WORST} of {len(rows)} classes, those with the lowest F1; --json has all)")
+        lines.append(f"({len(shown)} of {len(rows)} classes, those with the lowest F1; --json has all)")
     return "\n".join(lines)
+
+
+def percent(figure: float | None) -> str:
+    """A cell of the table; a dash for what nothing tells."""
+    return f"{100 * figure:>7.2f} %" if figure is not None else f"{'–':>9}"
 
 
 def confusions(matrix: Array, classes: list[str], width: int) -> str:

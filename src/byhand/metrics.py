@@ -74,7 +74,8 @@ def confusion_matrix(predicted: Any, targets: Any, classes: int) -> Array:
 
 
 class PerClass(NamedTuple):
-    """Four (classes,) arrays; each figure is 0 where there is nothing to divide by."""
+    """Four (classes,) arrays. A figure that nothing tells is NaN: precision of a class that no sample was taken for,
+    recall and F1 of one that has no samples."""
 
     precision: Array  # of those taken for this class, the part that was right
     recall: Array  # of those in this class, the part that was found
@@ -88,8 +89,9 @@ def per_class(confusion: Any) -> PerClass:
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise ValueError(f"per_class needs a square matrix of counts, got shape {counts.shape} and {counts.dtype}.")
     right, support, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    precision, recall = right / np.maximum(claimed, 1), right / np.maximum(support, 1)
-    return PerClass(precision, recall, 2 * right / np.maximum(support + claimed, 1), support)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        precision, recall, f1 = right / claimed, right / support, 2 * right / (support + claimed)
+    return PerClass(precision, recall, np.where(support > 0, f1, np.nan), support)
 
 
 def probabilities(outputs: Any) -> Array:

@@ -48,10 +48,10 @@ def confusion_matrix(matrix: Any, classes: Sequence[str] = ()) -> Picture:
 
 def per_class(matrix: Any, classes: Sequence[str] = ()) -> Picture:
     """Precision and recall of each class, from a confusion matrix, with F1 and the number of samples beside them; of
-    more than 40 classes the 40 with the lowest F1."""
+    more than 40 classes the 40 with the lowest F1. What nothing tells, as of a class without samples, is not drawn."""
     found = metrics.per_class(matrix)
     shown = np.sort(np.argsort(found.f1, kind="stable")[:MOST_ROWS])
-    names = [f"{name}   (F1 {100 * f1:.1f}, {n:,} samples)"
+    names = [f"{name}   (F1 {100 * f1:.1f}, {n:,} samples)" if n else f"{name}   (no samples)"
              for name, f1, n in zip(named(classes, len(found.f1)), found.f1, found.support, strict=True)]
     precision, recall, rows = 100 * found.precision[shown], 100 * found.recall[shown], np.arange(len(shown))
     figure = paper(6.8, 1.2 + 0.26 * len(shown))

@@ -81,8 +81,10 @@ def command(configuration: Mapping[str, Any], usual: Mapping[str, Any]) -> str:
 
 
 def percent(part: float | None, digits: int = 2) -> str:
-    """98.95 %."""
-    return "not measured" if part is None else f"{100 * part:.{digits}f} %"
+    """98.95 %, and a dash for NaN, a figure that nothing tells."""
+    if part is None:
+        return "not measured"
+    return "–" if math.isnan(part) else f"{100 * part:.{digits}f} %"
 
 
 def interval(ends: Sequence[float]) -> str:

@@ -188,14 +188,14 @@ def mix_ups(outcome: Outcome) -> Element | None:
     head = ("class", "samples", "precision", "recall", "F1")
     whole, often = scrolling(table(head, rows)), None
     if len(names) > MOST_CLASSES:
-        weakest = np.argsort(scores.f1, kind="stable")[:MOST_CLASSES // 2]
+        weakest = [n for n in np.argsort(scores.f1, kind="stable") if scores.support[n]][:MOST_CLASSES // 2]
         whole = tag("div", tag("h3", "The weakest classes"), scrolling(table(head, [rows[n] for n in weakest])),
                     tag("details", tag("summary", f"All {len(names)} classes"), whole))
     if len(names) > charts.MOST_NUMBERS:
         often = tag("div", tag("h3", "The most frequent mix-ups"), scrolling(frequent(counts, names)))
     return section("classes", "Class by class", "A row of the matrix is what a class was read as: right in blue, wrong "
                    "in orange. Precision: of all that were read as this class, how many are. Recall: of all that are, "
-                   "how many were read so. F1 is the harmonic mean of the two.",
+                   "how many were read so. F1 is the harmonic mean of the two. A dash: there is nothing to count.",
                    tag("div", scrolling(charts.confusion(counts, names)), often or whole,
                        class_="pair" if often or len(names) <= 10 else None), whole if often else None)
 
