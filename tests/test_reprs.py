@@ -50,6 +50,27 @@ def test_fit_returns_one(rng):
     assert type(done.history) is History and "validation accuracy" in repr(done.history)
 
 
+def test_a_run(rng):
+    model = nn.Sequential(nn.Linear(2, 2, rng))
+    data = rng.normal(size=(20, 2)).astype(np.float32), np.arange(20) % 2
+    done = bh.fit(model, data, test=data, rng=rng, epochs=2, batch_size=5, loss=bh.losses.cross_entropy,
+                  optimizer=bh.optim.SGD(model.parameters(), lr=0.1))
+    last = done.history[-1]
+    said = (f"Run at epoch 2 of 2, step {done.step}: loss {last['loss']:.4g}, accuracy {100 * last['accuracy']:.2f} %, "
+            f"validation loss {last['validation_loss']:.4g}, validation accuracy "
+            f"{100 * last['validation_accuracy']:.2f} %")
+    assert repr(done) == f"<{said}>" and done.step > 4
+    read = shown(done)
+    assert [text for _, _, text in read.all("p")] == [said, repr(done.test).strip("<>")]
+    assert len(read.all("svg")) == 2 and len(read.rows(("epoch", "loss"))) == 2
+    assert len(read.rows(("is ↓ read →", "0", "1"))) == 2
+    failed = bh.fit(model, (data[0] * np.float32(1e30), data[1]), rng=rng, loss=bh.losses.cross_entropy,
+                    optimizer=bh.optim.SGD(model.parameters(), lr=1e30), epochs=9)
+    assert repr(failed).startswith("<Run at epoch 1 of 9, step 1: ")
+    assert failed.failed and repr(failed).endswith(f"; stopped: {failed.stopped.rstrip('.')}>")
+    assert shown(failed).all("svg") == []
+
+
 def test_an_evaluation(run):
     found = bh.evaluate(run.model, run.test, loss=bh.losses.cross_entropy)
     low, high = found.interval

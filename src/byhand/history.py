@@ -28,6 +28,12 @@ class History(list[Epoch]):
         head, *rows = self.rows()
         return charts.html(charts.tag("div", *self.curves(), charts.table(head, rows)))
 
+    def last(self) -> str:
+        """The last record's losses and accuracies: 'loss 0.086, accuracy 97.55 %'."""
+        record = self[-1] if self else {}
+        return ", ".join(f"{name.replace('_', ' ')} {written(name, value)}" for name, value in record.items()
+                         if name.endswith(tuple(CURVES)))
+
     def rows(self) -> list[list[str]]:
         """The records as a table with a head, those in the middle of a long training left out."""
         names = list(dict.fromkeys(name for record in self for name in record)) or ["epoch"]

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from byhand import charts
 from byhand.history import Epoch, History
 from byhand.inference import Evaluation
 from byhand.nn.module import Module
@@ -88,11 +89,21 @@ class Run:
     """What it would have drawn before the run began to draw: tells whether it has the seed that another run had."""
     loader: Pass | None = None
     callbacks: Sequence[Callback] = ()
-    parameters: list[Tensor] = field(init=False, repr=False)
+    parameters: list[Tensor] = field(init=False)
     """Of the model, looked up once: a look-up at each step would cost a small network a quarter of its time."""
 
     def __post_init__(self) -> None:
         self.parameters = self.model.parameters()
+
+    def __repr__(self) -> str:
+        figures = f": {self.history.last()}" if self.history else ""
+        stopped = f"; stopped: {self.stopped.rstrip('.')}" if self.stopped else ""
+        return f"<Run at epoch {self.epoch:,} of {self.epochs:,}, step {self.step:,}{figures}{stopped}>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the same, how it learned, and what it reached on the test set."""
+        said = charts.html(charts.tag("p", repr(self).strip("<>")))
+        return said + self.history._repr_html_() + ("" if self.test is None else self.test._repr_html_())
 
     @property
     def progress(self) -> float:
