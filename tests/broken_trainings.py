@@ -48,12 +48,13 @@ class Training:
     normalize: Normalize | None = SCALED
     epochs: int = 5
     batch_size: int = 20
+    loss: object = losses.cross_entropy
 
     def run(self, seed=0, doctor=None):
         """The run and the doctor who watched it."""
         rng = np.random.default_rng(seed)
         model, doctor = self.model(rng), doctor or Doctor()
-        run = bh.fit(model, self.train(), loss=losses.cross_entropy, optimizer=self.optimizer(model), rng=rng,
+        run = bh.fit(model, self.train(), loss=self.loss, optimizer=self.optimizer(model), rng=rng,
                      epochs=self.epochs, batch_size=self.batch_size, validation=self.validation(),
                      normalize=self.normalize, callbacks=[doctor])
         return run, doctor
@@ -132,4 +133,6 @@ GALLERY = {  # what was done: the training, the finding
     "all weights 0": (replace(HEALTHY, model=lambda rng: network(rng, weights=init.zeros)), "loss-does-not-move"),
     "empty pictures": (replace(HEALTHY, train=lambda: Dataset(np.zeros((1000, 1, 28, 28), np.uint8),
                        digits()[0].targets)), "accuracy-at-chance"),
+    "a loss with the wrong sign": (replace(HEALTHY, loss=lambda outputs, targets: -losses.cross_entropy(
+        outputs, targets)), "accuracy-at-chance"),
 }

@@ -283,3 +283,12 @@ def test_training_tells_each_finding_once(here, tiny):
     _, out, err = here("train", "sigmoid-72-36", "--data", tiny, "--epochs", 80, "--out", "run")
     assert err.count("Doctor: The inputs are not scaled") == 1 and "Doctor" not in out
     assert "Doctor" not in here("train", "sigmoid-72-36", "--data", tiny, "--epochs", 80, "--out", "again", "-q")[2]
+
+
+def test_one_is_not_many():
+    told = facts("run", Measured(epochs=1, batches=1, samples=10, step=1, looks=[Look(0, 2.0, 0.1, 1.0)],
+                                 history=[{"epoch": 1, "loss": 2.0}]))
+    assert in_words(told, 80).startswith("run: 1 of 1 step, 1 epoch, 1 look at the network.\n")
+    look = Look(0, 2.0, 0.1, 1.0, [Layer(f"layer '{n}' (ReLU)", dead=1.0) for n in range(5)])
+    old = Measured(1, 100, 2000, 100, 2.0, looks=[look, look], history=[{"epoch": 1, "loss": 2.0}])
+    assert any("'2' (ReLU), 100 % of layer '3' (ReLU) and 1 layer more." in found.seen for found in diagnose(old))

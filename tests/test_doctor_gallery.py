@@ -48,7 +48,7 @@ def test_every_condition_has_its_training():
     ("hidden biases of -100", "0 for every sample: 100 % of layer '2' (ReLU)."),
     ("sigmoids with weights 30 times too large", "of layer '2' (Sigmoid), "),
     ("20 layers of sigmoids", "and that of layer '41' (Linear) 0."),
-    ("an optimizer that holds one bias", "2 of 2 layers with weights do not move either, first layer '1' (Linear)."),
+    ("an optimizer that holds one bias", "The weights stand still in 2 of 2 layers, first layer '1' (Linear)."),
     ("pixels from 0 to 255", "their root mean square is 7"),
 ])
 def test_the_sentence_says_where(change, words):
@@ -76,6 +76,18 @@ def test_the_page_shows_the_gallery(monkeypatch):
 def test_healthy_trainings(change, seed):
     run, doctor = replace(HEALTHY, **change).run(seed)
     assert (doctor.findings, run.notes) == ([], [])
+
+
+def test_what_is_rare_and_hard_to_tell_is_not_called_shuffled(rng):
+    """The best answer is always the frequent class, and the network knows more than it can say: its loss falls."""
+    inputs = rng.standard_normal((1000, 8)).astype(np.float32)
+    rare = rng.random(1000) < 1 / (1 + np.exp(1.5 - 0.5 * inputs[:, 0]))
+    data = bh.data.Dataset(inputs, rare.astype(int))
+    model = nn.Sequential(nn.Linear(8, 16, rng), nn.ReLU(), nn.Linear(16, 2, rng))
+    doctor = bh.doctor.Doctor()
+    bh.fit(model, data, loss=bh.losses.cross_entropy, optimizer=bh.optim.Adam(model.parameters(), lr=1e-3), rng=rng,
+           epochs=30, callbacks=[doctor])
+    assert [finding.name for finding in doctor.findings] == ["accuracy-at-chance"]
 
 
 SHORT = {"binary-zero-one": {"epochs": 60}, "relu-10": {"epochs": 120}, "scalar": {"images": 1000},

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from byhand.callbacks import Callback, Epoch, Run
 from byhand.kernels import get_num_threads
 from byhand.nn import Module
-from byhand.terminal import printable
+from byhand.terminal import counted, printable
 
 if TYPE_CHECKING:
     from byhand.recipes import Parts, Recipe
@@ -56,11 +56,6 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
 def tell(console: Console, text: str) -> None:
     """Print text as it is: no markup is read into it; only a terminal breaks its lines."""
     console.print(printable(text), markup=False, highlight=False, soft_wrap=not console.is_terminal)
-
-
-def counted(n: int, thing: str) -> str:
-    """1 epoch, 2 epochs."""
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def short(loss: float) -> str:

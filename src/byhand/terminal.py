@@ -5,6 +5,11 @@ LONGEST_REASON = 300  # characters
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
+def counted(n: int, thing: str) -> str:
+    """1 epoch, 2,000 epochs."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
 def printable(text: str) -> str:
     """The text with control characters, and bytes of file names that are no text, spelled out: \\x1b."""
     return text.encode(errors="backslashreplace").decode().translate(CONTROLS)

@@ -7,6 +7,7 @@ from typing import Any
 from byhand.doctor import faults, learning
 from byhand.doctor.finding import Finding, Rule, learns, old_enough
 from byhand.doctor.measured import Measured
+from byhand.terminal import counted
 
 HARMLESS: tuple[Rule, ...] = (faults.inputs_not_scaled, faults.gradients_explode, faults.gradients_vanish,
                               faults.dead_relu, faults.saturated)
@@ -49,8 +50,8 @@ def facts(run: str, m: Measured) -> dict[str, Any]:
 
 def in_words(told: dict[str, Any], width: int) -> str:
     """The same for a person, in lines of this width."""
-    said = [f"{told['run']}: {told['steps']:,} of {told['planned']:,} steps, {told['epochs']:,} epochs, "
-            f"{told['looks']} looks at the network."]
+    said = [f"{told['run']}: {told['steps']:,} of {counted(told['planned'], 'step')}, "
+            f"{counted(told['epochs'], 'epoch')}, {counted(told['looks'], 'look')} at the network."]
     said += [f"{found['severity']}: {found['seen']} {found['advice']}" for found in told["findings"]]
     if not told["findings"]:
         said.append("I see nothing wrong with the numbers, the inputs, the classes, the gradients, the activations, "

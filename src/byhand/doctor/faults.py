@@ -4,6 +4,7 @@ import statistics
 
 from byhand.doctor.finding import Told, listed, old_enough, percent
 from byhand.doctor.measured import Measured
+from byhand.terminal import counted
 
 
 def not_finite(m: Measured) -> Told:
@@ -94,4 +95,4 @@ def stuck(m: Measured, figure: str, limit: float) -> str:
     last = m.figures(figure)[-2:] if old_enough(m) else []
     shares = {name: min(look.get(name, 0.0) for look in last) for look in last[-1:] for name in look}
     found = [f"{percent(share)} of {name}" for name, share in shares.items() if share >= limit]
-    return listed(found[:4] + [f"{len(found) - 4} layers more"] * (len(found) > 4))
+    return listed(found[:4] + [f"{counted(len(found) - 4, 'layer')} more"] * (len(found) > 4))

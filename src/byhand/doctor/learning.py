@@ -6,6 +6,7 @@ from byhand.doctor.finding import (
     ACCURACIES, Told, best_skill, chance, course, fallen, guesses, learns, listed, old_enough, percent, skill, standing
 )
 from byhand.doctor.measured import Measured
+from byhand.terminal import counted
 
 
 def learning_rate_too_high(m: Measured) -> Told:
@@ -40,8 +41,9 @@ def loss_does_not_move(m: Measured) -> Told:
     if not still:
         return (f"The loss does not move: it {course(m)}.",
                 "Let it learn 20 samples by heart; if it cannot, look at the loss function.")
-    return (f"The loss does not move: it {course(m)}. {len(still)} of {len(moved)} layers with weights do not move "
-            f"either, first {still[0]}.", "See that the optimizer holds them, and whether their gradients are 0.")
+    return (f"The loss does not move: it {course(m)}. The weights stand still in {len(still)} of "
+            f"{counted(len(moved), 'layer')}, first {still[0]}.",
+            "See that the optimizer holds them, that its learning rate is not 0, and whether their gradients are 0.")
 
 
 def accuracy_at_chance(m: Measured) -> Told:
@@ -50,17 +52,23 @@ def accuracy_at_chance(m: Measured) -> Told:
     if level is None or reached is None or not guesses(m) or not old_enough(m):
         return None
     return (f"The accuracy is at chance level: {percent(level + reached * (1 - level))} are right, and always saying "
-            f"the most frequent class would be right for {percent(level)}.", "")
+            f"the most frequent class would be right for {percent(level)}.",
+            "Look at the confusion matrix: one answer for all is a network that stands still, or one class that is so "
+            "frequent; where the loss falls all the same, see that it is the right loss.")
 
 
 def labels_shuffled(m: Measured) -> Told:
     """Half of the way and a hundred steps of a healthy size, and of samples that it does not learn from the network
     knows nothing, whether it has learned the others by heart or not: then inputs and labels have nothing to do with
     each other (Zhang et al. 2017, "Understanding deep learning requires rethinking generalization"). It counts where no
-    other cause is found."""
+    other cause is found, and not where the loss knows better than the accuracies: where it fell by a quarter without an
+    answer getting right, one class may be so frequent that always saying it is wise; where it is below 0, it is none of
+    those that measure how wrong answers are."""
     found, usual = [skill(m, name) for name in ACCURACIES], statistics.median(m.updates or [0.0])
     known, new = found[0], found[0] if found[1] is None else found[1]
     if known is None or new is None or new > 0.1 or usual < 1e-4 or m.step < 100 or m.progress < 0.5:
+        return None
+    if known <= 0.1 and (fallen(m) < 0.75 or (m.now or 0.0) < 0):
         return None
     right = [f"{percent(m.history[-1][name])} of the {what} samples" for name, what in
              zip(ACCURACIES, ("training", "validation"), strict=True) if name in m.history[-1]]
