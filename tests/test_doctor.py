@@ -228,6 +228,7 @@ BAD = {  # what is in the file: words of the sentence
     "NaN": (spoiled(first=math.nan), "first is NaN"),
     "infinity": (spoiled(counts=[math.inf]), "counts is Infinity"),
     "a number that no float holds": (spoiled(step=10**400), "step is 1000"),
+    "fewer samples than none": (spoiled(counts=[5.0, -5.0]), "it counts less than nothing"),
     "a look that is none": (spoiled(looks=[[1]]), r"looks is \[1\]"),
     "a look without its step": (spoiled(looks=[{"loss": 1.0}]), 'looks is {"loss": 1.0}'),
     "lists without end": (lambda path: path.write_text("[" * 100_000), "is not what a run leaves: "),

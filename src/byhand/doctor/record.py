@@ -47,7 +47,10 @@ def read(path: Path) -> Measured:
         content = from_json(path.read_bytes())
         if not isinstance(content, dict) or content.pop("version", None) != VERSION:
             raise ValueError(f"it is not of version {VERSION}")
-        return cast(Measured, built(Measured, content, "it"))
+        measured = cast(Measured, built(Measured, content, "it"))
+        if min(measured.epochs, measured.batches, measured.samples, measured.step, *measured.counts) < 0:
+            raise ValueError("it counts less than nothing")
+        return measured
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not what a run leaves: {error}.") from None
 
