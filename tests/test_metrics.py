@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from byhand import Tensor
 from byhand.metrics import (
-    accuracy, calibration_bins, calibration_error, confusion_matrix, per_class, predictions, probabilities,
-    wilson_interval, worst_mistakes
+    accuracy, calibration_bins, calibration_error, commonest_mistakes, confusion_matrix, per_class, predictions,
+    probabilities, wilson_interval, worst_mistakes
 )
 
 LOGITS = np.array([[1.0, 2, 0], [3, 0, 0], [0, 0, 5], [2, 2, 1]])
@@ -62,6 +62,12 @@ def test_per_class():
     np.testing.assert_allclose(scores.f1, [16 / 22, 12 / 23, np.nan, 0])
     assert np.isnan(per_class([[3, 1], [0, 0]]).f1[1]), "answered, but there is none"
     assert scores.support.tolist() == [10, 10, 0, 5]
+
+
+def test_the_commonest_mistakes():
+    counts = [[90, 2, 0], [7, 80, 2], [0, 0, 0]]
+    assert commonest_mistakes(counts) == [(1, 0, 7), (0, 1, 2), (1, 2, 2)]
+    assert commonest_mistakes(counts, 1) == [(1, 0, 7)] and commonest_mistakes(np.eye(3, dtype=int)) == []
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1))

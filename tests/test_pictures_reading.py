@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from byhand.pictures import pictures_in, read_picture
+from byhand.pictures import as_pixels, is_pictures, pictures_in, read_picture
 from byhand.pictures.reading import FORMATS
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -242,3 +242,15 @@ def test_the_largest_picture_takes_less_than_a_gigabyte(tmp_path):
     Image.new("RGBA", (8000, 8000), (10, 20, 30, 128)).save(tmp_path / "large.png")
     done = subprocess.run([sys.executable, "-c", LARGEST, tmp_path / "large.png"], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("(8000, 8000, 3)\n", "")
+
+
+@pytest.mark.parametrize(("shape", "whether"), [
+    ((2, 1, 5, 4), True), ((2, 3, 5, 4), True), ((2, 4, 5, 4), True), ((2, 2, 5, 4), False), ((2, 5, 4), False),
+    ((2, 20), False), ((2, 1, 1, 20), False), ((2, 1, 20, 1), False),
+])
+def test_which_samples_are_pictures(shape, whether):
+    assert is_pictures(np.zeros(shape)) == whether
+    if whether:
+        pixels = as_pixels(np.arange(np.prod(shape), dtype=float).reshape(shape))
+        assert (pixels.dtype, pixels.shape) == (np.uint8, (shape[0], *shape[2:], shape[1]))
+        assert pixels[0, 0, 0, 0] == 0 and pixels[-1, -1, -1, -1] == 255

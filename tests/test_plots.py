@@ -204,6 +204,8 @@ def test_pictures_of_all_kinds_become_bytes():
     grey = np.array([[[[-1.0, 0.0, 1.0]]]])
     assert as_rgb(grey).tolist() == [[[[0, 0, 0], [128, 128, 128], [255, 255, 255]]]]
     assert as_rgb(np.full((1, 1, 2, 2), 7, np.uint8)).max() == 7, "bytes stay as they are"
+    clear = np.arange(16, dtype=np.uint8).reshape(1, 4, 2, 2)
+    assert as_rgb(clear).tolist() == as_rgb(clear[:, :3]).tolist() and as_rgb(clear)[0, 0, 1].tolist() == [1, 5, 9]
     assert max(as_rgb(np.zeros((1, 3, 900, 1200), np.uint8)).shape) <= 112
     tiles = np.arange(5, dtype=np.uint8)[:, None, None]
     assert mosaic(tiles, 3, 1).tolist() == [[0, 255, 1, 255, 2], [255] * 5, [3, 255, 4, 255, 255]]

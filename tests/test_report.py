@@ -26,6 +26,7 @@ CASES = {
                             "hidden": 64},
     "tabular": {"shape": (30,), "dtype": np.float64, "names": ("yes", "no")},
     "large pictures": {"shape": (3, 150, 200), "count": 10, "names": ("cat", "dog"), "hidden": 2},
+    "transparent pictures": {"shape": (4, 6, 6)},
     "no validation": {"validation": None},
     "one epoch": {"epochs": 1},
     "500 epochs": {"epochs": 500, "count": 20},

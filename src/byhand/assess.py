@@ -181,11 +181,8 @@ def confusions(matrix: Array, classes: list[str], width: int) -> str:
         return "\n".join(lines + [
             f"{clipped(c):<{name}}" + "".join((str(count) if count else "·").rjust(column) for count in row)
             for c, row in zip(classes, matrix, strict=True)])
-    wrong = matrix - np.diag(matrix.diagonal())
-    order = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
-    pairs = [(int(i) // len(classes), int(i) % len(classes)) for i in order]
-    lines = [f"{clipped(classes[i])} is taken for {clipped(classes[j])}: {wrong[i, j]:,} of {matrix[i].sum():,}"
-             for i, j in pairs if wrong[i, j]]
+    lines = [f"{clipped(classes[i])} is taken for {clipped(classes[j])}: {times:,} of {matrix[i].sum():,}"
+             for i, j, times in metrics.commonest_mistakes(matrix, WORST)]
     return "\n".join(["The commonest mistakes", *(lines or ["none"])])
 
 

@@ -238,11 +238,11 @@ def sheet(pictures: Sequence[Array], columns: int, gap: int = 8) -> Array:
 def image(pixels: Array, most: int | None = None, **attributes: Any) -> Element:
     """An <img> that carries its PNG in itself, made smaller where a side has more than `most` pixels.
 
-    pixels: uint8, (H, W) grey or (H, W, 3 or 4) colour. Give it an `alt`.
+    pixels: uint8, (H, W) or (H, W, 1) grey, or (H, W, 3 or 4) colour. Give it an `alt`.
     """
     from PIL import Image
 
-    picture, file = Image.fromarray(pixels), io.BytesIO()
+    picture, file = Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels), io.BytesIO()
     if most is not None:
         picture.thumbnail((most, most))
     picture.save(file, "PNG", optimize=True)

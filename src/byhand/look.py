@@ -12,12 +12,10 @@ from byhand import metrics, nn, sketch
 from byhand.autodiff import no_grad
 from byhand.data import MINI, Splits, info
 from byhand.data.dataset import has_classes
-from byhand.data.overview import (
-    class_means, feature_statistics, feature_table, first_of_each, is_pictures, values_in_words
-)
+from byhand.data.overview import class_means, feature_statistics, feature_table, first_of_each, values_in_words
 from byhand.files import SavedModel
 from byhand.inference import precision
-from byhand.pictures import read_picture
+from byhand.pictures import is_pictures, read_picture
 from byhand.recipes import data_for
 from byhand.tensor import Tensor
 

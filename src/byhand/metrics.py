@@ -73,6 +73,15 @@ def confusion_matrix(predicted: Any, targets: Any, classes: int) -> Array:
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
+def commonest_mistakes(confusion: Any, count: int = 10) -> list[tuple[int, int, int]]:
+    """Up to `count` pairs of classes that are confused most: (which it is, which it was taken for, how often), the
+    commonest first. From a confusion matrix with the true classes as rows."""
+    counts = np.asarray(confusion)
+    wrong = (counts - np.diag(counts.diagonal())).ravel()
+    order = np.argsort(-wrong, kind="stable")[:count].tolist()
+    return [(*divmod(place, len(counts)), int(wrong[place])) for place in order if wrong[place]]
+
+
 class PerClass(NamedTuple):
     """Four (classes,) arrays. A figure that nothing tells is NaN: precision of a class that no sample was taken for,
     recall and F1 of one that has no samples."""

@@ -29,8 +29,8 @@ def evaluate(model: Path, source: str | None, confidence: float | None, mistakes
       byhand evaluate first-run/model.safetensors --data mini --json
     """
     from byhand.assess import assess, in_words
-    from byhand.data.overview import is_pictures
     from byhand.files.reading import model_file, open_model
+    from byhand.pictures import is_pictures
 
     opened = open_model(model)
     with known_data():

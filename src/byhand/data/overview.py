@@ -13,11 +13,6 @@ MOST_FEATURES = 40
 """Rows of a table of features."""
 
 
-def is_pictures(inputs: Array) -> bool:
-    """Whether samples are pictures: (N, C, H, W), grey or in color."""
-    return inputs.ndim == 4 and inputs.shape[1] in (1, 3)
-
-
 def first_of_each(targets: Array, classes: int, count: int) -> list[Array]:
     """For each class the rows of its first `count` samples."""
     return [np.flatnonzero(targets == k)[:count] for k in range(classes)]

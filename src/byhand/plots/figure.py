@@ -1,7 +1,6 @@
 """What all figures share: the paper, the colors, the tiles that pictures are laid out in, and the file they end in."""
 
 import io
-import math
 import os
 import warnings
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from byhand.atomic import write_atomically
+from byhand.pictures import as_pixels
 
 
 class MissingMatplotlib(ImportError, ValueError):
@@ -100,18 +100,11 @@ def bare(axes: Axes, title: str = "") -> Axes:
 
 
 def as_rgb(images: Any) -> Array:
-    """Pictures (N, C, H, W), of one channel or three, as (N, H, W, 3) bytes. Bytes stay as they are; other numbers are
-    stretched from their lowest to their highest. Raises ValueError for anything else."""
-    array = np.asarray(images)
-    if array.ndim != 4 or array.shape[1] not in (1, 3) or array.size == 0:
-        raise ValueError(f"pictures have the shape (N, 1, H, W) or (N, 3, H, W), and these have {array.shape}.")
-    if array.dtype != np.uint8:
-        low, high = float(array.min()), float(array.max())
-        if not math.isfinite(low + high):
-            raise ValueError("these pictures have values that are not finite numbers.")
-        array = ((array - low) * (255 / max(high - low, 1e-12))).round().astype(np.uint8)
-    step = -(-max(array.shape[2:]) // LARGEST_TILE)  # no more pixels than can be seen
-    return np.repeat(array[:, :, ::step, ::step], 3 // array.shape[1], axis=1).transpose(0, 2, 3, 1)
+    """Pictures (N, C, H, W) as (N, H, W, 3) bytes, without what says how transparent they are. Raises ValueError as
+    `byhand.pictures.as_pixels` does."""
+    pixels = as_pixels(images)[..., :3]
+    step = -(-max(pixels.shape[1:3]) // LARGEST_TILE)  # no more pixels than can be seen
+    return np.repeat(pixels[:, ::step, ::step], 3 // pixels.shape[-1], axis=-1)
 
 
 def mosaic(tiles: Array, columns: int, gap: int = 2, *, below: int = 0) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from byhand.data.overview import is_pictures
+from byhand.pictures import is_pictures
 from byhand.plots.figure import INK, SIGNED, Paper, Picture, as_rgb, bare, mosaic, named, paper, plain, table, whole
 
 Array = np.ndarray[Any, Any]

@@ -8,8 +8,9 @@ import numpy as np
 
 from byhand.data import Splits
 from byhand.data.dataset import has_classes
-from byhand.data.overview import class_means, feature_table, first_of_each, is_pictures, values_in_words
+from byhand.data.overview import class_means, feature_table, first_of_each, values_in_words
 from byhand.nn.layers import positive
+from byhand.pictures import is_pictures
 from byhand.plots.figure import (
     BLUE, GREY, ORANGE, Paper, Picture, as_rgb, bare, corner, mosaic, named, paper, quiet, table, whole
 )

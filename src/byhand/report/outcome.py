@@ -16,6 +16,7 @@ from byhand.data.dataset import has_classes
 from byhand.history import History
 from byhand.inference import Evaluation
 from byhand.nn import Module
+from byhand.pictures import is_pictures
 
 Array = np.ndarray[Any, Any]
 
@@ -58,8 +59,8 @@ class Outcome:
 
     @property
     def pictures(self) -> bool:
-        """Whether a sample is one: (channels, height, width), grey or in colour."""
-        return len(self.shape) == 3 and self.shape[0] in (1, 3, 4) and min(self.shape[1:]) > 1
+        """Whether the samples are some."""
+        return is_pictures(self.test.inputs)
 
     @property
     def things(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from byhand import charts, metrics
 from byhand.charts import Child, html, table, tag
+from byhand.pictures import as_pixels
 from byhand.report.outcome import Outcome, duration, interval, percent, sized
 
 Array = np.ndarray[Any, Any]
@@ -160,21 +161,13 @@ def mistakes(outcome: Outcome) -> Element | None:
     cards = [tag("figure", charts.image(pixels, LARGEST_PICTURE, alt=f"test picture {row}"), tag(
         "figcaption", tag("span", "read ", tag("b", guess, title=guess), f" · {sure}", class_="wrong"),
         tag("span", "is ", tag("b", truth, title=truth), f" · {given}")))
-        for (row, guess, sure, truth, given), pixels in zip(reads, visible(inputs), strict=True)]
+        for (row, guess, sure, truth, given), pixels in zip(reads, as_pixels(inputs), strict=True)]
     return section("mistakes", "The worst mistakes", intro, tag("div", *cards, class_="mistakes"))
 
 
 def unbroken(probability: float) -> str:
     """98.9 %, on one line."""
     return percent(probability, 1).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def visible(pictures: Array) -> Array:
-    """Pictures (N, C, H, W) as bytes (N, H, W) or (N, H, W, 3 or 4); other numbers are spread over a byte's range."""
-    if pictures.dtype != np.uint8:
-        low, high = pictures.min(), pictures.max()
-        pictures = ((pictures.astype(np.float64) - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
-    return pictures[:, 0] if pictures.shape[1] == 1 else np.moveaxis(pictures, 1, -1)
 
 
 def mix_ups(outcome: Outcome) -> Element | None:
@@ -202,11 +195,9 @@ def mix_ups(outcome: Outcome) -> Element | None:
 
 def frequent(counts: Array, names: Sequence[str]) -> Element:
     """The pairs of classes that are confused most."""
-    wrong = counts - np.diag(counts.diagonal())
-    pairs = [divmod(flat, len(names)) for flat in np.argsort(-wrong, axis=None, kind="stable")[:10].tolist()]
     return table(("is", "read", "times", "of the class"), [
-        [names[i], names[j], f"{wrong[i, j]:,}", percent(wrong[i, j] / counts[i].sum(), 1)]
-        for i, j in pairs if wrong[i, j]])
+        [names[i], names[j], f"{times:,}", percent(times / counts[i].sum(), 1)]
+        for i, j, times in metrics.commonest_mistakes(counts)])
 
 
 def calibration(outcome: Outcome) -> Element | None:
