@@ -79,7 +79,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
     if find_lr:
         if resume is not None:
             raise click.UsageError("--find-lr begins anew; leave out --resume.")
-        from byhand.recipes.range_test import range_picture, range_report
+        from byhand.recipes.finding_lr import range_picture, range_report
 
         chosen, picture = configured(recipe, settings, epochs), out and range_picture(out)
         with known_data():
