@@ -244,6 +244,7 @@ def test_nobody_need_listen_to_the_end(words, away):
 @pytest.mark.parametrize(("line", "said"), [
     ("byhand recipes >&-; echo $?", "0\n"),
     ("byhand recipes 2>&- | head -c 0; echo $?", "0\n"),
+    ("exec 3> >(exec true); wait $!; byhand recipes >&3; echo $?", "1\n"),  # the listener has left already
     ("byhand nope 2>&-; echo $?", "2\n"),
     ("byhand nope --json 2>&- | head -c 12; echo ${PIPESTATUS[0]}", '{"version": 2\n'),
     ("byhand nope 2>/dev/full; echo $?", "2\n"),

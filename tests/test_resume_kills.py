@@ -21,7 +21,7 @@ RECIPES = {  # what is trained, how often it is saved, about how many steps it t
     "mlp": (["--set", "patience=2", "--set", "lr=0.02", "--set", "batch_size=60"], "5", 30, 12, LOOPS + SAVES),
     "numpy-tutorial": (["--epochs", "2"], "80", 480, 10, LOOPS + SAVES),
     "relu-10": (["--epochs", "40"], "4", 40, 10, LOOPS + SAVES),
-    "scalar": (["--set", "images=110"], "7", 110, 6, ["image", "time", *SAVES]),
+    "scalar": (["--set", "images=40"], "3", 40, 6, ["image", "time", *SAVES]),
 }
 
 

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command; turn every error into one sentence and an exit code."""
     words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = cli.main(words, prog_name="byhand", standalone_mode=False)
+        code = cli.main(words, prog_name="byhand", standalone_mode=False)  # ends quietly where nobody reads any more
         if sys.stdout:
             sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -51,10 +51,6 @@ def main(arguments: list[str] | None = None) -> None:
         finish(words, error.format_message(), error.exit_code)
     except (Interrupted, KeyboardInterrupt, click.Abort) as error:
         finish(words, str(error) or "interrupted.", 130)
-    except BrokenPipeError:  # whoever read our output has left
-        for stream in (sys.stdout, sys.stderr):
-            forget(stream)
-        sys.exit(1)
     except Exception as error:
         if "--debug" in words:
             raise
