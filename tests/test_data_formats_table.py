@@ -9,9 +9,9 @@ ROWS = [[i % 3 * 5, i, -i / 4, 1000 + i] for i in range(12)]  # a label, 0, 5 or
 VALUES = np.array([row[1:] for row in ROWS], np.float32)
 
 
-def table(path, rows, header=None, separator=",", ending="\n", mark=""):
+def table(path, rows, header=None, separator=",", ending="\n", mark="", encoding="utf-8"):
     lines = ([header] if header else []) + [separator.join(map(str, row)) for row in rows]
-    path.write_bytes((mark + ending.join(lines) + ending).encode())
+    path.write_bytes((mark + ending.join(lines) + ending).encode(encoding))
     return path
 
 
@@ -34,6 +34,8 @@ SPELLED = {  # name: the rows, and how they are written
     "semicolons": (NAMED, {"header": "a;label;b;c", "separator": ";"}),
     "tabs": (NAMED, {"header": "a\tlabel\tb\tc", "separator": "\t"}),
     "as a spreadsheet saves it": (NAMED, {"header": "a,label,b,c", "ending": "\r\n", "mark": "\ufeff"}),
+    "as Unicode text": (NAMED, {"header": "a\tlabel\tb\tc", "separator": "\t", "ending": "\r\n", "encoding": "utf-16"}),
+    "as Unicode text of old": (NAMED, {"header": "a,label,b,c", "mark": "\ufeff", "encoding": "utf-16-be"}),
     "empty lines": (NAMED, {"header": "\na,label,b,c\n", "ending": "\n\n  \n"}),
     "in quotes": ([[f'"{value}"' for value in row] for row in NAMED], {"header": '"a","label","b","c"'}),
     "labels as 5.0": ([[row[0], f"{row[1]}.0", *row[2:]] for row in NAMED], {"header": "a,label,b,c"}),

@@ -15,7 +15,7 @@ from byhand.data.formats.arrays import read_npy_folder, read_npz
 from byhand.data.formats.idx_folder import read_idx_folder
 from byhand.data.formats.pictures import read_pictures
 from byhand.data.formats.samples import Samples, as_splits
-from byhand.data.formats.table import read_csv
+from byhand.data.formats.table import is_wide, read_csv
 from byhand.data.search import Notify, files_of
 
 ACCEPTED = ("data are a .npz or .csv file, or a folder with IDX files as MNIST's, with x_train.npy and y_train.npy, "
@@ -60,6 +60,6 @@ def _in_file(path: Path, notify: Notify) -> Samples:
     if start.startswith(ONE_OF_SEVERAL):
         raise ValueError(f"{path} is one array of a data set, or compressed; give the folder that holds all of it: "
                          f"{ACCEPTED}")
-    if b"\0" in start:
+    if b"\0" in start and not is_wide(start):
         raise ValueError(f"{path} is not data of a form that can be read; {ACCEPTED}")
     return read_csv(path, None, notify)

@@ -8,6 +8,7 @@ NumPy reads the numbers, a million at a time. Where it stumbles, the lines that 
 slowly, to say in which line and which column.
 """
 
+import codecs
 import csv
 import itertools
 import math
@@ -209,8 +210,16 @@ def _shaped(inputs: Array, side: int) -> Array:
     return inputs.reshape(len(inputs), 1, side, side) if side else inputs.astype(np.float32)
 
 
+def is_wide(start: bytes) -> bool:
+    """Whether a file that starts so is text in UTF-16, as spreadsheets write "Unicode text"."""
+    return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
 def _open(path: Path) -> TextIO:
-    return path.open(encoding="utf-8-sig")  # as UTF-8, and without the mark that spreadsheets put in front
+    """The text of a file, without the mark that spreadsheets put in front: UTF-8, if that does not say otherwise."""
+    with path.open("rb") as file:
+        encoding = "utf-16" if is_wide(file.read(2)) else "utf-8-sig"
+    return path.open(encoding=encoding)
 
 
 def _lines(file: TextIO, path: Path) -> Iterator[Line]:
