@@ -129,8 +129,14 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path, splits, target, 
 def test_classes_whose_folders_would_be_one(tmp_path):
     with pytest.raises(ValueError, match="differ only in what the name of a folder cannot hold"):
         save(some((1, 3, 3), ("a/b", "a:b")), tmp_path / "a", "pictures")
-    save(some((1, 3, 3), ("a/b", "..")), tmp_path / "a", "pictures")
-    assert load(tmp_path / "a").classes == ("__", "a_b")
+    said = []
+    save(some((1, 3, 3), ("a/b", "..", "c")), tmp_path / "a", "pictures", said.append)
+    assert load(tmp_path / "a").classes == ("__", "a_b", "c")
+    assert len(said) == 1 and said[0].endswith("among the folders a/b is a_b, .. is __")
+    save(some((1, 3, 3), [f"{k}?" for k in range(9)]), tmp_path / "b", "pictures", said.append)
+    assert said[1].endswith(" 4? is 4_, and 4 more")
+    save(some((1, 3, 3), ("a", "b")), tmp_path / "c", "pictures", said.append)
+    assert len(said) == 2
 
 
 # --- a test set -------------------------------------------------------------------------------------------------------

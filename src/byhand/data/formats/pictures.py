@@ -53,10 +53,10 @@ def read_pictures(folder: Path, notify: Notify) -> Samples:
     return Samples((pictures[:first], labels[:first]), (pictures[first:], labels[first:]) if files[1:] else None)
 
 
-def write_pictures(splits: Splits, folder: Path) -> None:
+def write_pictures(splits: Splits, folder: Path, notify: Notify) -> None:
     """`train/CLASS/00000.png` and `test/CLASS/...`, numbered in the order of the samples.
 
-    In the names of classes, what not every system allows in the name of a folder becomes `_`.
+    In the names of classes, what not every system allows in the name of a folder becomes `_`, and `notify` is told.
     Raises ValueError for what is no picture of bytes, grey or RGB, and for classes that would share a folder.
     """
     from PIL import Image
@@ -69,6 +69,11 @@ def write_pictures(splits: Splits, folder: Path) -> None:
     if len({name.lower() for name in names}) < len(names):
         raise ValueError(f"the classes of {splits.name} differ only in what the name of a folder cannot hold; choose "
                          "another form")
+    changed = [f"{old} is {new}" for old, new in zip(splits.classes, names, strict=True) if old != new]
+    if changed:
+        more = f", and {len(changed) - 5:,} more" if len(changed) > 5 else ""
+        notify("not every class has a name that a folder can have on all systems; among the folders "
+               f"{', '.join(changed[:5])}{more}")
     for part, dataset in (("train", splits.train), ("test", splits.test)):
         for target in np.unique(dataset.targets).tolist():
             (folder / part / names[target]).mkdir(parents=True)

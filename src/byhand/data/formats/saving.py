@@ -1,6 +1,8 @@
 """A data set written in whichever form another program wants, complete or not at all; nothing there is overwritten."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from byhand.atomic import whole_folder
@@ -19,7 +21,7 @@ def save(splits: Splits, target: str | os.PathLike[str], form: str | None = None
 
     A name that ends in `.npz` or `.csv` says the form; otherwise it is `form`, or without one `idx` for pictures and
     `npy` for tables. What is neither such a file nor `npz` is a folder, of form `csv` with a table for each part.
-    `notify` is told that a single table cannot hold the split.
+    `notify` is told that a single table cannot hold the split, and which classes got another name as folders.
 
     Raises FileExistsError if there is something at `target`, ValueError for data that cannot take the form and for a
     form that the name contradicts, OSError if it cannot be written.
@@ -39,8 +41,11 @@ def save(splits: Splits, target: str | os.PathLike[str], form: str | None = None
         notify(f"{path} is one table, of the training samples and then the test samples; a folder of the form csv "
                "keeps them apart")
     else:
+        writers: dict[str, Callable[[Splits, Path], None]] = {
+            "idx": write_idx_folder, "csv": _write_tables, "npy": write_npy_folder,
+            "pictures": partial(write_pictures, notify=notify)}
         with whole_folder(path) as folder:
-            FOLDERS[form](splits, folder)
+            writers[form](splits, folder)
     return form
 
 
@@ -48,5 +53,3 @@ def _write_tables(splits: Splits, folder: Path) -> None:
     write_csv(folder / "train.csv", splits.train)
     write_csv(folder / "test.csv", splits.test)
 
-
-FOLDERS = {"idx": write_idx_folder, "csv": _write_tables, "npy": write_npy_folder, "pictures": write_pictures}
