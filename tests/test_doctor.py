@@ -24,6 +24,7 @@ from byhand.data import Dataset
 from byhand.doctor import Doctor, Layer, Look, Measured, diagnose, examined, facts, in_words
 from byhand.doctor.looking import activations, length
 from byhand.doctor.record import write
+from byhand.optim import Adam
 
 
 def mixed(seed=0):
@@ -124,6 +125,20 @@ def test_a_regression_that_does_not_move_is_seen():
         train(nn.Linear(3, 1, np.random.default_rng(0)), doctor, data=data, loss=losses.mean_squared_error, lr=lr)
         found[lr] = [finding.name for finding in doctor.findings]
     assert found == {0.01: [], 1e-7: ["learning-rate-too-low", "loss-does-not-move"]}
+
+
+def test_a_regression_learned_by_heart_is_seen(rng):
+    found = []
+    for n, features in ((60, 30), (500, 3)):
+        x = rng.standard_normal((n, features)).astype(np.float32)
+        data = Dataset(x, (x[:, :1] + rng.standard_normal((n, 1))).astype(np.float32))
+        model = nn.Sequential(nn.Linear(features, 64, rng), nn.ReLU(), nn.Linear(64, 1, rng))
+        doctor = Doctor()
+        train(model, doctor, data=data, loss=losses.mean_squared_error, epochs=150 * 60 // n, validation=0.2,
+              optimizer=Adam(model.parameters(), lr=0.003))
+        found.append([finding.seen for finding in doctor.findings])
+    (learned_by_heart,), fine = found
+    assert learned_by_heart.startswith("It overfits: the training loss is ") and fine == []
 
 
 def test_it_costs_little():

@@ -1,5 +1,6 @@
 """Rules about how the learning goes: the size of the steps, the loss, the accuracy, learning by heart."""
 
+import math
 import statistics
 
 from byhand.doctor.finding import (
@@ -80,7 +81,9 @@ def labels_shuffled(m: Measured) -> Told:
 def overfitting(m: Measured) -> Told:
     """The validation loss has been rising for three epochs and is a quarter above its best, while the training loss
     halved and the accuracies came to lie ten points apart; or these lie twenty points apart. (A first rise alone says
-    little: Prechelt 1998, "Early stopping, but when?". With 5,000 images the recipes show gaps of up to 7 points.)"""
+    little: Prechelt 1998, "Early stopping, but when?". With 5,000 images the recipes show gaps of up to 7 points.)
+    Where there are no accuracies, a validation loss that is ten times the training loss, and still above a quarter of
+    what it was at first, stands for twenty points."""
     watched = [record for record in m.history if {"epoch", "loss", "validation_loss"} <= record.keys()]
     if not watched or not old_enough(m):
         return None
@@ -88,11 +91,13 @@ def overfitting(m: Measured) -> Told:
     rose, shrank = last["validation_loss"] / (best["validation_loss"] or 1.0), last["loss"] / (best["loss"] or 1.0)
     rising = last["epoch"] - best["epoch"] >= 3 and rose > 1.25 and shrank < 0.5
     known = set(ACCURACIES) <= last.keys()
-    gap = last["accuracy"] - last["validation_accuracy"] if known else 0.1
+    by_heart = last["validation_loss"] > max(10 * last["loss"], 0.25 * (m.first or math.inf))
+    gap = last["accuracy"] - last["validation_accuracy"] if known else 0.2 if by_heart else 0.1
     if gap < (0.1 if rising else 0.2):
         return None
     right = (f"{percent(last['accuracy'])} of the training samples are right and "
-             f"{percent(last['validation_accuracy'])} of the validation samples; " if known else "")
+             f"{percent(last['validation_accuracy'])} of the validation samples; " if known else
+             f"the training loss is {last['loss']:.4g}; ")
     return (f"It overfits: {right}the validation loss, least after epoch {best['epoch']:.0f} with "
             f"{best['validation_loss']:.4g}, is now {last['validation_loss']:.4g}.",
             "Stop early (EarlyStopping), use more samples or augmentation, dropout, or a smaller network.")
