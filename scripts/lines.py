@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "byhand"
-AROUND = ("assess", "charts", "cli", "look", "lr_range", "pictures", "plots", "progress", "report",
+AROUND = ("assess", "charts", "cli", "look", "lr_range", "pictures", "plots", "progress", "reader", "report",
           "sketch", "terminal")
 APART = ("recipes", "web")
 MOST = {"the stack": 6500, "around it": 3500}

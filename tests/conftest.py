@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import digit_model
 import markdown
 import numpy as np
 import pytest
@@ -33,6 +34,14 @@ def tiny(tmp_path_factory):
     for file, array in zip(FILES, arrays, strict=True):
         write_idx(folder / f"{file}.gz", array)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def digits_model(tmp_path_factory):
+    """The file of a small model that reads digits."""
+    path = tmp_path_factory.mktemp("model") / "digits.safetensors"
+    digit_model.train_and_save(path)
+    return path
 
 
 @pytest.fixture

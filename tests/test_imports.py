@@ -16,7 +16,7 @@ PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
     "optim", "schedules", "pictures", "data", "metrics", "sketch", "plots", "inference", "files", "history",
-    "callbacks", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "look", "cli",
+    "callbacks", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "reader", "look", "cli",
     "__main__",
 ]
 ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _ROOMS = ("autodiff", "callbacks", "data", "doctor", "files", "kernels", "losses", "metrics", "nn", "ops", "optim",
-          "pictures", "plots", "progress", "recipes", "scalar", "schedules", "testing")
+          "pictures", "plots", "progress", "reader", "recipes", "scalar", "schedules", "testing")
 _NAMES = {
     "Tensor": "tensor",
     "check_grad": "testing",
@@ -30,7 +30,7 @@ _NAMES = {
 if TYPE_CHECKING:
     from byhand import (
         autodiff, callbacks, data, doctor, files, kernels, losses, metrics, nn, ops, optim, pictures, plots, progress,
-        recipes, scalar, schedules, testing
+        reader, recipes, scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
     from byhand.files import load, save
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Tensor", "autodiff", "callbacks", "check_grad", "data", "doctor", "evaluate", "files", "find_lr", "fit",
     "get_num_threads", "kernels", "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots",
-    "predict", "progress",
-    "recipes", "save", "scalar", "schedules", "set_num_threads", "testing",
+    "predict", "progress", "reader", "recipes", "save", "scalar", "schedules", "set_num_threads", "testing",
 ]
 
 

@@ -16,7 +16,8 @@ import byhand
 from byhand.cli.data import data_group
 from byhand.cli.doctor import doctor
 from byhand.cli.evaluate import evaluate
-from byhand.cli.options import Interrupted
+from byhand.cli.options import Interrupted, in_a_sentence
+from byhand.cli.predict import predict
 from byhand.cli.recipes import recipes
 from byhand.cli.show import show
 from byhand.cli.train import train
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for command in (train, recipes, evaluate, doctor, show, data_group):
+for command in (train, recipes, evaluate, predict, doctor, show, data_group):
     cli.add_command(command)
 
 
@@ -55,17 +56,6 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in words:
             raise
         finish(words, in_a_sentence(error), 1)
-
-
-def in_a_sentence(error: Exception) -> str:
-    """What went wrong: the system's errors with their file, ours in their own words."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot use {error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
-    if isinstance(error, ValueError | OSError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for this."
-    return f"something went wrong that should not have ({type(error).__name__}: {error}); --debug shows where."
 
 
 def finish(words: list[str], message: str, code: int, usage: str = "") -> None:

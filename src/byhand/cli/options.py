@@ -80,5 +80,16 @@ def text_width() -> int:
     return min(shutil.get_terminal_size().columns, 100)
 
 
+def in_a_sentence(error: Exception) -> str:
+    """What went wrong: the system's errors with their file, ours in their own words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot use {error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    if isinstance(error, ValueError | OSError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this."
+    return f"something went wrong that should not have ({type(error).__name__}: {error}); --debug shows where."
+
+
 class Interrupted(Exception):
     """Ctrl-C, with what is left of the work."""

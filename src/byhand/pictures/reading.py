@@ -42,6 +42,7 @@ def read_picture(source: str | os.PathLike[str] | bytes, name: str | None = None
     content = source if isinstance(source, bytes) else _bytes_of(Path(source))
     if not content:
         raise ValueError(f"{name} is empty.")
+    _check_size(len(content), name)
     with warnings.catch_warnings():  # Pillow's remarks on odd files; what matters of them is asked below
         warnings.simplefilter("ignore")
         image = _decoded(content, name)
@@ -62,12 +63,16 @@ def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
 def _bytes_of(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a file.")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path} is larger than {MOST_BYTES // 2**20} MiB; save it as a smaller picture.")
+    _check_size(path.stat().st_size, str(path))
     try:
         return path.read_bytes()
     except OSError as error:
         raise type(error)(error.errno, error.strerror, str(path)) from None  # a disk's own errors name no file
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > MOST_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_BYTES // 2**20} MiB; save it as a smaller picture.")
 
 
 def _decoded(content: bytes, name: str) -> "Image":

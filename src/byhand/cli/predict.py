@@ -1,0 +1,120 @@
+"""`byhand predict`: what is on these pictures?"""
+
+import json
+import sys
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from byhand.atomic import write_atomically
+from byhand.cli.options import common, in_a_sentence, listener, notice, threads
+from byhand.terminal import printable
+
+if TYPE_CHECKING:
+    from byhand.pictures.show import Row
+    from byhand.reader import Array
+
+Facts = dict[str, Any]
+STDIN = Path("-")
+MOST_DRAWN = 40  # rows
+
+
+def png_file(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """What could not be written is said before the work begins."""
+    if path and path.suffix.lower() != ".png":
+        raise click.BadParameter(f"the steps are drawn as a .png file, not as {path}.")
+    if path and not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}.")
+    return path
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--many", is_flag=True, help="Find all the digits on each picture.")
+@click.option("--as-is", is_flag=True, help="Only bring pictures to the model's size and colours; prepare nothing.")
+@click.option("--show", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", callback=png_file,
+              help="Draw the steps from each picture to its reading, as .png.")
+@threads
+@common
+def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None, threads: int | None,
+            as_json: bool, quiet: bool, debug: bool) -> int:
+    """Read pictures of digits.
+
+    MODEL is a run folder, a model file, or the JSON weights of a scalar network. IMAGE is a picture, a folder of
+    pictures, or - for standard input: a scan, a photograph of pen on paper, dark on light or light on dark. It is
+    prepared as MNIST was. A model of something else gets it in its own size and colours.
+
+    \b
+      byhand predict runs/five digit.jpg
+      byhand predict runs/five photographs --show steps.png
+      byhand predict runs/five page.png --many --json
+    """
+    from byhand import reader
+    from byhand.files.reading import model_file, open_model
+    from byhand.pictures.show import sheet
+
+    if many and as_is:
+        raise click.UsageError("--many prepares each digit, and --as-is prepares nothing: choose one.")
+    opened = open_model(model)
+    (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
+    told: list[Facts] = []
+    rows: list[Row] = []
+    drawn = 0
+    waiting = deque(images)
+    while waiting:
+        path = waiting.popleft()
+        name = "standard input" if path == STDIN else str(path)
+        try:
+            if path.is_dir():
+                waiting.extendleft(reversed(pictures_of(path)))
+                continue
+            picture = picture_of(path, name)
+            seen = (reader.read_many(opened, picture, name) if many else
+                    reader.read_as_it_is(opened, picture) if as_is else reader.read(opened, picture, name))
+        except (ValueError, OSError) as error:
+            told.append({"image": name, "error": printable(in_a_sentence(error))})
+            click.echo(f"byhand: {told[-1]['error']}", err=True)
+            continue
+        told.append({"image": name, **seen.facts()})
+        text = printable(f"{name}: {seen.in_words()}")
+        if drawing:
+            steps = seen.rows(text)
+            rows, drawn = rows + steps[:MOST_DRAWN - len(rows)], drawn + len(steps)
+        if not as_json:
+            click.echo(text)
+    result: Facts = {"version": 1, "model": str(model_file(model)), "recipe": opened.recipe, "images": told}
+    if drawing and rows:
+        write_atomically(drawing, sheet(rows))
+        result["show"] = str(drawing)
+        if drawn > len(rows):
+            notice(listener(quiet))(f"{drawing} shows the first {len(rows)} of {drawn:,} rows.")
+    failed = sum("error" in facts for facts in told)
+    if failed:
+        result |= {"error": f"{failed:,} of {len(told):,} pictures could not be read.", "exit_code": 1}
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    return 1 if failed else 0
+
+
+def pictures_of(folder: Path) -> list[Path]:
+    """The pictures in a folder; an error if there are none."""
+    from byhand.pictures import SUFFIXES, pictures_in
+
+    found = pictures_in(folder)
+    if not found:
+        raise ValueError(f"the folder {folder} has no pictures ({', '.join(SUFFIXES)}).")
+    return found
+
+
+def picture_of(path: Path, name: str) -> "Array":
+    """A picture from a file or from standard input, of which no more is read than a picture may have."""
+    from byhand.pictures import read_picture
+    from byhand.pictures.reading import MOST_BYTES
+
+    if path != STDIN:
+        return read_picture(path)
+    content = sys.stdin.buffer.read(MOST_BYTES + 1) if sys.stdin else b""  # a closed one is None
+    return read_picture(content, name)
