@@ -92,14 +92,16 @@ def on_paper(images, labels, rng):
 LINES = {  # how a hand goes: points from 0 to 1, right and down; a digit may have several strokes, some several ways
     0: [[[(.5, 0), (.15, .2), (.08, .55), (.25, .9), (.5, 1), (.8, .85), (.92, .5), (.8, .15), (.5, 0)]]],
     1: [[[(.5, 0), (.5, .5), (.5, 1)]], [[(.25, .25), (.42, .12), (.55, 0), (.55, .5), (.55, 1)]]],
-    2: [[[(.1, .25), (.3, .03), (.65, .02), (.85, .25), (.7, .5), (.35, .78), (.1, 1)], [(.1, 1), (.5, .98), (.92, 1)]]],
+    2: [[[(.1, .25), (.3, .03), (.65, .02), (.85, .25), (.7, .5), (.35, .78), (.1, 1)],
+         [(.1, 1), (.5, .98), (.92, 1)]]],
     3: [[[(.12, .12), (.4, 0), (.75, .08), (.8, .3), (.6, .45), (.4, .48)],
          [(.4, .48), (.75, .55), (.88, .75), (.7, .95), (.4, 1), (.1, .9)]]],
     4: [[[(.62, 0), (.35, .35), (.05, .68)], [(.05, .68), (.5, .67), (.95, .66)], [(.66, .4), (.64, .7), (.62, 1)]],
         [[(.15, .05), (.12, .3), (.15, .52)], [(.15, .52), (.5, .53), (.85, .5)], [(.82, 0), (.8, .5), (.78, 1)]]],
     5: [[[(.25, .02), (.2, .25), (.16, .45)], [(.16, .45), (.45, .38), (.8, .5), (.86, .75), (.6, .98), (.1, .92)],
          [(.25, .02), (.55, .03), (.88, 0)]]],
-    6: [[[(.7, 0), (.4, .2), (.15, .55), (.2, .9), (.5, 1), (.82, .88), (.82, .62), (.55, .5), (.25, .62), (.14, .75)]]],
+    6: [[[(.7, 0), (.4, .2), (.15, .55), (.2, .9), (.5, 1), (.82, .88), (.82, .62), (.55, .5), (.25, .62),
+          (.14, .75)]]],
     7: [[[(.08, .05), (.5, .04), (.9, .02)], [(.9, .02), (.65, .4), (.4, 1)]],
         [[(.08, .05), (.5, .04), (.9, .02)], [(.9, .02), (.65, .4), (.4, 1)], [(.3, .5), (.5, .48), (.75, .47)]]],
     8: [[[(.75, .12), (.45, 0), (.2, .15), (.3, .38), (.55, .5), (.8, .7), (.75, .93), (.45, 1), (.18, .88), (.22, .65),
@@ -151,11 +153,12 @@ def placed(ink, rng, *, room=(0.05, 0.8)):
     return np.pad(ink, (margins[:2], margins[2:]))
 
 
-INKS = [(0, 0, 0), (20, 40, 130), (30, 80, 200), (170, 20, 30), (10, 110, 50), (110, 20, 120), (200, 90, 0), (90, 90, 90)]
+INKS = [(0, 0, 0), (20, 40, 130), (30, 80, 200), (170, 20, 30), (10, 110, 50), (110, 20, 120), (200, 90, 0),
+        (90, 90, 90)]
 
 
 def strokes(count, rng):
-    """Digits drawn with pens of 2 to 14 % of their height, in ink of many colours, on clean paper of some: PNG files."""
+    """Digits drawn with pens of 2 to 14 % of their height, in inks of many colours on clean paper: PNG files."""
     for index in range(count):
         height = int(np.exp(rng.uniform(np.log(40), np.log(600))))
         ink = placed(drawn(index % 10, height, max(1.2, height * rng.uniform(0.02, 0.14)), rng), rng)
@@ -167,7 +170,7 @@ def strokes(count, rng):
 
 
 def photographed(count, rng):
-    """Digits drawn with a thin pen (1 to 4 % of their height), small on a large sheet, every third ruled: JPEG files."""
+    """Digits drawn with a thin pen (1 to 4 % of their height) on a sheet, every third one ruled: JPEG files."""
     for index in range(count):
         height = int(rng.integers(150, 500))
         ink = placed(drawn(index % 10, height, max(2.5, height * rng.uniform(0.01, 0.04)), rng), rng, room=(0.3, 1.5))
@@ -225,5 +228,5 @@ def pages(count, rng):
         widest = max(line.shape[1] for line in lines)
         sheet = np.vstack([np.pad(line, ((0, 0), (0, widest - line.shape[1]))) for line in lines])
         sheet = np.pad(sheet, int(rng.integers(10, height)))
-        colours = (INKS[rng.integers(len(INKS))], rng.uniform(200, 250, 1) - rng.uniform(0, 20, 3))
+        colours = (INKS[rng.integers(len(INKS))], rng.uniform(200, 250) - rng.uniform(0, 20, 3))
         yield as_png(photograph(sheet, rng, colours=colours)), wanted

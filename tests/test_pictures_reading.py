@@ -1,14 +1,11 @@
-"""A picture file becomes an array of bytes: every kind of it, upright, on paper that shows the ink; or one sentence."""
+"""A picture file becomes an array of bytes: every kind of it, upright, on paper that shows the ink."""
 
-import io
-import struct
 import subprocess
 import sys
-import tracemalloc
-import zlib
 
 import numpy as np
 import pytest
+from picture_files import encoded
 from PIL import Image
 
 from byhand.pictures import as_pixels, is_pictures, pictures_in, read_picture
@@ -16,21 +13,6 @@ from byhand.pictures.reading import FORMATS
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 COLOUR = np.stack([GREY, 255 - GREY, GREY // 2], axis=-1)
-
-
-def encoded(image, kind="PNG", **options):
-    """The bytes of a picture file, of an array or a Pillow image."""
-    buffer = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def png(width, height, rows=b"", bits=8, kind=0):
-    """A PNG file that claims a size, whatever is in it."""
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("kind", sorted(set(FORMATS) - {"GIF", "JPEG", "WEBP"}))
@@ -137,80 +119,6 @@ def test_a_cut_out_card_keeps_its_light_paper():
 
 def test_nothing_to_see_is_white():
     assert (read_picture(encoded(np.zeros((3, 3, 4), np.uint8))) == 255).all()
-
-
-# --- what is no picture -----------------------------------------------------------------------------------------------
-
-
-def animated(kind):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue", "green")]
-    return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-
-
-BAD = {
-    "empty": (b"", "is empty"),
-    "text": (b"hello, I am a text", "is not a picture that can be read; save it as PNG or JPEG"),
-    "html": (b"<!doctype html><p>404", "is not a picture that can be read"),
-    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture that can be read"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture that can be read"),
-    "header alone": (encoded(COLOUR)[:20], "is not a picture that can be read"),
-    "cut off": (encoded(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))[:2000], "is damaged or cut off"),
-    "cut off jpeg": (encoded(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), "JPEG")[:1500],
-                     "is damaged or cut off"),
-    "wrong checksum": (encoded(GREY).replace(b"IDAT", b"IDAT\0"), "is not a picture|is damaged"),
-    "no pixels": (png(0, 5), "is not a picture that can be read"),
-    "50,000 wide": (png(50_000, 1, b"\0" * 50_001), "has 50,000 x 1 pixels; at most"),
-    "50,000 square": (png(50_000, 50_000), "has more than 64,000,000 pixels; make it smaller"),
-    "9,000 square": (png(9_000, 9_000), "has 9,000 x 9,000 pixels; at most 64,000,000 are read"),
-    "12,000 square": (png(12_000, 12_000), "has 12,000 x 12,000 pixels"),  # Pillow itself would warn
-    "2 thousand million wide": (png(2**31 - 1, 2**31 - 1), "has more than 64,000,000 pixels|is not a picture"),
-    "promises pixels": (png(8_000, 8_000, b"\0" * 100), "is damaged or cut off"),
-    "animated gif": (animated("GIF"), "holds 3 pictures"),
-    "animated png": (animated("PNG"), "holds 3 pictures"),
-    "animated webp": (animated("WEBP"), "holds 3 pictures"),
-    "packed tiff": (encoded(GREY, "TIFF", compression="tiff_lzw"), "is a TIFF file with compression, which is not"),
-    "pages": (animated("TIFF"), "holds 3 pictures, an animation or pages; save the one that is meant"),
-}
-
-
-@pytest.mark.parametrize(("content", "sentence"), BAD.values(), ids=list(BAD))
-def test_a_bad_picture_is_one_sentence(content, sentence, tmp_path):
-    path = tmp_path / "bad.png"
-    path.write_bytes(content)
-    tracemalloc.start()
-    with pytest.raises(ValueError, match=sentence) as error:
-        read_picture(path)
-    assert tracemalloc.get_traced_memory()[1] < 2**20
-    tracemalloc.stop()
-    message = str(error.value)
-    assert message.startswith(f"{path} ") and message.endswith(".") and "\n" not in message
-    with pytest.raises(ValueError, match=r"^the picture "):
-        read_picture(content)
-    with pytest.raises(ValueError, match=r"^standard input "):
-        read_picture(content, "standard input")
-
-
-def test_what_is_no_file_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        read_picture(tmp_path / "missing.png")
-    with pytest.raises(ValueError, match="is not a file"):
-        read_picture(tmp_path)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a file that cannot be read is needed")
-def test_a_file_that_the_disk_does_not_give_is_named(tmp_path):
-    (tmp_path / "1.png").symlink_to("/proc/self/mem")
-    with pytest.raises(OSError, match=r"Input/output error: .*1\.png"):
-        read_picture(tmp_path / "1.png")
-
-
-def test_a_huge_file_is_not_read(tmp_path):
-    path = tmp_path / "huge.png"
-    with path.open("wb") as file:
-        file.write(encoded(GREY))
-        file.truncate(2**40)  # a hole: it takes no room on the disk
-    with pytest.raises(ValueError, match="is larger than 256 MiB"):
-        read_picture(path)
 
 
 def test_a_cameras_jpeg_with_a_preview_is_one_picture():
