@@ -1,23 +1,17 @@
 """The kinds of files that are fuzzed: for each, what reads it, what is inside it, and good files to begin with."""
 
-import gzip
 import io
-import json
 import random
-import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from envelopes import inside_checkpoint, inside_gzip, inside_png, inside_safetensors, inside_zip
 from mutations import Open
 from PIL import Image
-from safetensors.numpy import load as tensors_in
 
 import byhand as bh
 from byhand import scalar
@@ -27,11 +21,10 @@ from byhand.data.formats.arrays import read_npy
 from byhand.doctor import Layer, Look, Measured, facts, in_words
 from byhand.doctor.record import read, write
 from byhand.files import ModelFileError, load_checkpoint, save_checkpoint
-from byhand.files.checkpoint import digest
 from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
 from byhand.look import model_facts, model_text
-from byhand.pictures import read_picture
+from byhand.pictures import find_many, prepare, read_picture
 from byhand.recipes import open_run, run_recipe, sentence
 from byhand.recipes.run import read_result
 
@@ -67,13 +60,6 @@ def idx_files() -> Iterator[tuple[str, bytes]]:
                 yield path.name, path.read_bytes()
 
 
-def inside_gzip(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    try:
-        return gzip.decompress(content), lambda inner: gzip.compress(inner, rng.choice((1, 9)), mtime=0)
-    except (OSError, EOFError, zlib.error):
-        return None
-
-
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
@@ -93,30 +79,6 @@ def model_files() -> Iterator[tuple[str, bytes]]:
             bh.save(network, path, input_shape=shape, normalize=Normalize(mean=0.1, std=0.3), classes=("a", "b"),
                     recipe="mlp", metrics={"test_accuracy": 0.5})
             yield name, path.read_bytes()
-
-
-def inside_safetensors(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    """One of the words of its metadata; now and then the whole header, as JSON, or the numbers."""
-    size = int.from_bytes(content[:8], "little")
-    header, numbers = content[8:8 + size], content[8 + size:]
-    if len(header) < size:
-        return None
-    if rng.random() < 0.1:
-        return numbers, lambda inner: content[:8] + header + inner
-    try:
-        said = json.loads(header)
-        name = rng.choice([name for name, word in said["__metadata__"].items() if isinstance(word, str)])
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        name = None
-    if name is None or rng.random() < 0.3:
-        return header, lambda inner: len(inner).to_bytes(8, "little") + inner + numbers
-
-    def close(inner: bytes) -> bytes:
-        said["__metadata__"][name] = inner.decode(errors="replace")
-        text = json.dumps(said).encode()
-        return len(text).to_bytes(8, "little") + text + numbers
-
-    return said["__metadata__"][name].encode(errors="replace"), close
 
 
 def read_model(path: Path) -> None:
@@ -168,27 +130,6 @@ def npz_files() -> Iterator[tuple[str, bytes]]:
         yield name, content.getvalue()
 
 
-def inside_zip(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    """One of the files in an archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
-    except Exception:  # zipfile raises nearly anything
-        return None
-    if not members:
-        return None
-    chosen = rng.choice(list(members))
-
-    def close(inner: bytes) -> bytes:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
-            for name, member in members.items():
-                archive.writestr(zipfile.ZipInfo(name), inner if name == chosen else member)
-        return packed.getvalue()
-
-    return members[chosen], close
-
-
 # --- pictures ---------------------------------------------------------------------------------------------------------
 
 
@@ -209,30 +150,23 @@ def picture_files() -> Iterator[tuple[str, bytes]]:
         yield name, content.getvalue()
 
 
-def inside_png(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    """What is in one of the chunks of a PNG, unpacked if it is the picture itself."""
-    if not content.startswith(b"\x89PNG"):
-        return None
-    chunks, at = [], 8
-    while at + 12 <= len(content):
-        size = int.from_bytes(content[at:at + 4], "big")
-        chunks.append((content[at + 4:at + 8], content[at + 8:at + 8 + size]))
-        at += 12 + size
-    if not chunks:
-        return None
-    chosen = rng.randrange(len(chunks))
-    kind, inner = chunks[chosen]
-    try:
-        unpacked = zlib.decompress(inner) if kind == b"IDAT" else None
-    except zlib.error:
-        unpacked = None
+def digit_files() -> Iterator[tuple[str, bytes]]:
+    """A digit of mini as a scan, in colour, and two of them on a sheet."""
+    digit = np.pad(bh.data.load("mini").test.inputs[7, 0], 12)
+    sheet = np.hstack([digit, digit[::-1]])
+    colour = np.stack([255 - digit // 2] * 3, axis=-1)
+    for name, array, form in (("scan.png", 255 - digit, "PNG"), ("ink.png", colour, "PNG"),
+                              ("two.png", 200 - sheet // 2, "PNG"), ("photograph.jpg", 180 - sheet // 2, "JPEG")):
+        content = io.BytesIO()
+        Image.fromarray(array).save(content, form)
+        yield name, content.getvalue()
 
-    def close(inner: bytes) -> bytes:
-        chunks[chosen] = kind, inner if unpacked is None else zlib.compress(inner)
-        return content[:8] + b"".join(struct.pack(">I", len(data)) + name + data +
-                                      struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks)
 
-    return inner if unpacked is None else unpacked, close
+def read_digits(path: Path) -> None:
+    """Find one digit in it, and several."""
+    picture = read_picture(path)
+    find_many(picture, str(path))
+    prepare(picture, str(path))
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -253,27 +187,6 @@ def checkpoint_files() -> Iterator[tuple[str, bytes]]:
         path = Path(folder, "checkpoint")
         save_checkpoint(learn().state_dict(), path)
         yield "run", path.read_bytes()
-
-
-def inside_checkpoint(content: bytes, rng: Random) -> tuple[bytes, Callable[[bytes], bytes]] | None:
-    """As in safetensors; closed with the right SHA-256."""
-    opened = inside_safetensors(content, rng)
-    if opened is None or rng.random() < 0.1:
-        return opened
-    inner, close = opened
-
-    def sealed(inner: bytes) -> bytes:
-        content = close(inner)
-        try:
-            size = int.from_bytes(content[:8], "little")
-            header = json.loads(content[8:8 + size])
-            header["__metadata__"]["sha256"] = digest(header["__metadata__"]["state"], tensors_in(content))
-            text = json.dumps(header).encode()
-        except Exception:  # it is past sealing
-            return content
-        return len(text).to_bytes(8, "little") + text + content[8 + size:]
-
-    return inner, sealed
 
 
 def read_checkpoint(path: Path) -> None:
@@ -313,6 +226,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("npy", read_npy, npy_files),
     Kind("npz", bh.data.load, npz_files, inside_zip),
     Kind("picture", read_picture, picture_files, inside_png),
+    Kind("digit", read_digits, digit_files, inside_png),
     Kind("model", read_model, model_files, inside_safetensors),
     Kind("scalar", read_model, scalar_files),
     Kind("measurements", lambda path: in_words(facts(str(path), read(path)), 80), measured_files),

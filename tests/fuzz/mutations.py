@@ -17,8 +17,10 @@ WORDS = (b"-1", b"1e400", b"-0", b"NaN", b"Infinity", b"null", b"true", b'"', b"
 VALUES: tuple[Any, ...] = (None, True, -1, 0, 1.5, 1e308, float("nan"), float("inf"), 2**31, 10**30, 10**400, "", "x",
                            "Linear", "F64", "\x1b[2J\n", "\ud800", "9" * 300, [], {}, [[]], [0, 4], [2**40, 2**40])
 
-Open = Callable[[bytes, Random], tuple[bytes, Callable[[bytes], bytes]] | None]
-"""From a file to what is inside it, and a function that puts something else inside; None for a file without inside."""
+Opened = tuple[bytes, Callable[[bytes], bytes]]
+"""What is inside a file, and a function that puts something else inside and closes it."""
+Open = Callable[[bytes, Random], Opened | None]
+"""Opens a file; None for one without inside."""
 
 
 def spoiled(content: bytes, others: list[bytes], envelope: Open | None, rng: Random) -> bytes:

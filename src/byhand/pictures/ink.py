@@ -172,7 +172,7 @@ def running(extreme: np.ufunc, rows: Array, window: int) -> Array:
 def otsu(values: Array) -> float:
     """The threshold that parts values best: the two sides differ most, weighted by how many are on each (N. Otsu 1979,
     "A threshold selection method from gray-level histograms")."""
-    counts, bounds = np.histogram(values, 256)
+    counts, bounds = np.histogram(values.astype(np.float64), 256)  # float32 may lack numbers between the bounds
     sums = np.cumsum(counts * [(a + b) / 2 for a, b in pairwise(bounds)])
     left = np.cumsum(counts)
     right = left[-1] - left
