@@ -77,6 +77,14 @@ def test_many_digits_have_boxes_in_reading_order(model, here):
         assert line.startswith(f"  columns {left} to {right}, rows {top} to {bottom}: {label} (")
 
 
+def test_that_there_are_many_is_noticed(model, here):
+    code, out, err = here("predict", model, "page.png")
+    assert code == 0 and len(out.splitlines()) == 1
+    assert err == (f"on page.png there seem to be {len(Path('wanted').read_text())} digits; --many reads each of "
+                   "them.\n")
+    assert here("predict", model, "page.png", "--quiet")[2] == ""
+
+
 def test_the_steps_are_drawn(model, here):
     code, _, err = here("predict", model, "photos", "test.png", "--show", "steps.png")
     assert (code, err) == (0, "")

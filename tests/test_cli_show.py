@@ -84,6 +84,13 @@ def test_a_picture_of_the_right_size_goes_through(run, here):
     assert by_file == the_object(here("show", run, "--data", "mini", "--index", 5, "--json")[1])["image"]
 
 
+def test_any_other_picture_is_prepared_first(run, here):
+    Image.fromarray(255 - np.pad(MINI.test.inputs[5, 0], 40)).resize((400, 400)).save("photo.png")
+    shown = the_object(here("show", run, "--image", "photo.png", "--json")[1])["image"]
+    (read,) = the_object(here("predict", run, "photo.png", "--json")[1])["images"]
+    assert shown["class"] == read["class"] and shown["probabilities"] == list(read["probabilities"].values())
+
+
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--data", "mini", "--index", "1000"], "mini has 1,000 test samples, and no number 1000; the first is 0"),
     (["--image", "nothing.png"], "nothing.png"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from byhand import metrics, nn, sketch
+from byhand import metrics, nn, reader, sketch
 from byhand.autodiff import no_grad
 from byhand.data import MINI, Splits, info
 from byhand.data.dataset import has_classes
@@ -80,31 +80,30 @@ def bars(names: Sequence[str], figures: Sequence[str], shares: Array, width: int
 
 def chosen_image(model: SavedModel, path: Path, file: Path | None, source: str | None, index: int,
                  notify: Callable[[str], None]) -> Array | None:
-    """The image to send through the model at `path`: from a picture file, or a test sample of a data set, by default
-    the run's own, or for a model file mini. None where none was asked for and the model does not read those of mini,
-    or the run's data is not there any more, which `notify` is told.
+    """The image to send through the model at `path`: from a picture file, prepared for it, or a test sample of a data
+    set, by default the run's own, or for a model file mini. None where none was asked for and the model does not read
+    those of mini, or the run's data is not there any more, which `notify` is told.
 
     Raises ValueError for a sample that there is not, or an image that the model does not read.
     """
     if file is not None:
-        picture = read_picture(file)
-        image, what = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture[None], str(file)
-    else:
-        try:
-            test = data_for(path, source, MINI.name, notify).test
-        except ValueError as error:
-            if source is not None:
-                raise
-            notify(str(error))
-            return None
-        if index >= len(test):
-            raise ValueError(f"{test.name} has {len(test):,} test samples, and no number {index}; the first is 0.")
-        image, what = np.asarray(test.inputs[index]), f"a sample of {test.name}"
+        return reader.read(model, read_picture(file), str(file)).image
+    try:
+        test = data_for(path, source, MINI.name, notify).test
+    except ValueError as error:
+        if source is not None:
+            raise
+        notify(str(error))
+        return None
+    if index >= len(test):
+        raise ValueError(f"{test.name} has {len(test):,} test samples, and no number {index}; the first is 0.")
+    image = np.asarray(test.inputs[index])
     if model.input_shape in ((), image.shape):
         return image
-    if file is None and source is None:
+    if source is None:
         return None
-    raise ValueError(f"this model reads samples of shape {model.input_shape}, and {what} has {image.shape}.")
+    raise ValueError(f"this model reads samples of shape {model.input_shape}, and a sample of {test.name} has "
+                     f"{image.shape}.")
 
 
 def model_facts(model: SavedModel, name: str, image: Array | None) -> Facts:

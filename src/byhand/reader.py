@@ -11,6 +11,7 @@ import numpy as np
 from byhand.files import SavedModel
 from byhand.metrics import probabilities
 from byhand.pictures import Digit, find_many, is_mnist, prepare
+from byhand.pictures.digits import groups
 from byhand.pictures.show import Row, as_read, found, steps, with_boxes
 
 Array = np.ndarray[Any, Any]
@@ -34,6 +35,10 @@ class Reading(NamedTuple):
     def best(self) -> str:
         """The most probable class."""
         return self.classes[int(self.probabilities.argmax())]
+
+    def digits(self) -> int:
+        """How many digits there seem to be on the picture."""
+        return len(groups(self.digit.ink)) if self.digit else 1
 
     def facts(self) -> dict[str, Any]:
         """As plain Python, for JSON."""
@@ -59,6 +64,10 @@ class Page(NamedTuple):
     """What a model made of the digits on a picture, at least one: its lines, each from left to right."""
 
     lines: list[list[tuple[Digit, Reading]]]
+
+    def digits(self) -> int:
+        """How many digits there are on the picture."""
+        return sum(map(len, self.lines))
 
     def facts(self) -> dict[str, Any]:
         """As plain Python, for JSON: each digit with its line, counted from 1, and its box on the picture: left, top,

@@ -58,7 +58,7 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
 
     if many and as_is:
         raise click.UsageError("--many prepares each digit, and --as-is prepares nothing: choose one.")
-    opened = open_model(model)
+    opened, tell = open_model(model), notice(listener(quiet))
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
     told: list[Facts] = []
     rows: list[Row] = []
@@ -85,12 +85,14 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
             rows, drawn = rows + steps[:MOST_DRAWN - len(rows)], drawn + len(steps)
         if not as_json:
             click.echo(text)
+        if not many and seen.digits() > 1:
+            tell(f"on {name} there seem to be {seen.digits()} digits; --many reads each of them.")
     result: Facts = {"version": 1, "model": str(model_file(model)), "recipe": opened.recipe, "images": told}
     if drawing and rows:
         write_atomically(drawing, sheet(rows))
         result["show"] = str(drawing)
         if drawn > len(rows):
-            notice(listener(quiet))(f"{drawing} shows the first {len(rows)} of {drawn:,} rows.")
+            tell(f"{drawing} shows the first {len(rows)} of {drawn:,} rows.")
     failed = sum("error" in facts for facts in told)
     if failed:
         result |= {"error": f"{failed:,} of {len(told):,} pictures could not be read.", "exit_code": 1}

@@ -53,10 +53,15 @@ def find_many(picture: Array, name: str = "the picture") -> list[list[Digit]]:
     highest digit is none: a comma, a dash. Raises ValueError, with this `name`, if there is no ink.
     """
     ink = find_ink(picture, name)
-    groups = [ink.written[rows] for rows in together(ink.parts.boxes[ink.written])]
-    digits = [digit_of(picture, ink, group) for group in groups]
-    highest = max(digit.box[3] - digit.box[1] for digit in digits)
-    return in_lines([digit for digit in digits if digit.box[3] - digit.box[1] >= LOWEST * highest])
+    return in_lines([digit_of(picture, ink, group) for group in groups(ink)])
+
+
+def groups(ink: Ink) -> list[Array]:
+    """The parts that are written, by number from 0, digit by digit."""
+    boxes = ink.parts.boxes[ink.written]
+    found = together(boxes)
+    heights = [boxes[rows, 2].max() - boxes[rows, 0].min() for rows in found]
+    return [ink.written[rows] for rows, height in zip(found, heights, strict=True) if height >= LOWEST * max(heights)]
 
 
 def together(boxes: Array) -> list[Array]:
