@@ -5,6 +5,7 @@ import pytest
 from digit_pictures import drawn, photograph
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from byhand.pictures.ink import closing, dark_on_light, find_ink, otsu, running
 
@@ -92,6 +93,28 @@ def test_nothing_is_nothing(shape, value):
         find_ink(np.full(shape, value, np.uint8), "here.png")
 
 
+@pytest.mark.parametrize("width", [5, 12, 25, 60])
+@pytest.mark.parametrize(("pen", "paper", "frame"), [(40, 230, 20), (220, 40, 235)], ids=["dark", "light"])
+def test_a_frame_around_the_picture_is_no_ink(pen, paper, frame, width, rng):
+    for digit in (2, 5, 8):
+        stroke = np.pad(drawn(digit, 240, 14, rng), ((180, 150), (150, 200)))
+        picture = np.pad(paper + (pen - paper) * stroke, width, constant_values=frame)
+        ink = find_ink(np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8))
+        boxes = ink.parts.boxes[ink.written]
+        found = ink.on_picture(*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
+        y, x = np.nonzero(stroke > 0.5)
+        expected = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) + width
+        assert np.abs(found - expected).max() <= 3
+
+
+@pytest.mark.parametrize("side", [10, 12, 16, 20])
+def test_tiny_pictures_have_ink_up_to_their_border(side, rng):
+    for digit in range(10):
+        ink = Image.fromarray(drawn(digit, 150, 10, rng)[5:-5, 5:-5]).resize((side, side), Image.Resampling.BOX)
+        strength = find_ink(np.rint(255 - 255 * np.asarray(ink)).astype(np.uint8)).strength
+        assert np.corrcoef(strength.ravel(), np.asarray(ink).ravel())[0, 1] > 0.7
+
+
 def test_paper_in_uneven_light_is_hardly_ever_taken_for_ink():
     taken = 0
     for seed in range(40):
@@ -113,7 +136,7 @@ def test_noise_is_no_ink(rng):
 def test_either_way_round_the_strokes_are_dark(digit, rng):
     ink = np.pad(drawn(digit, 80, 9, rng), 8)
     for picture in (255 - 255 * ink, 255 * ink):
-        grey = dark_on_light(np.rint(picture).astype(np.uint8))
+        grey = dark_on_light(np.rint(picture).astype(np.uint8))[0]
         assert grey[ink > 0.9].max() < 60 and grey[ink == 0].min() > 200
 
 

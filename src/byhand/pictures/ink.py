@@ -67,9 +67,15 @@ def find_ink(picture: Array, name: str = "the picture") -> Ink:
 
 
 def ink_within(picture: Array, place: Box) -> Ink | None:
-    """The ink within a part of a picture, or None."""
+    """The ink within a part of a picture, or None. If one way to look at it shows none, such as a sheet in a frame
+    that is taken for a light mark on dark ground, the next one may."""
     left, top, right, bottom = place
-    grey = dark_on_light(at_most(picture[top:bottom, left:right], MOST_PIXELS))
+    views = dark_on_light(at_most(picture[top:bottom, left:right], MOST_PIXELS))
+    return next((ink for grey in views if (ink := ink_on(grey, place))), None)
+
+
+def ink_on(grey: Array, place: Box) -> Ink | None:
+    """The dark ink on a part of a picture, or None."""
     darker = 1 - grey / np.maximum(paper(grey), 1)
     lowest, low = np.quantile(darker, (0.025, 0.25))  # both are paper, since at most half of a picture is ink
     rough = float(low - lowest) / 1.4  # the standard deviation of paper alone
@@ -104,11 +110,11 @@ def sheet_below(ink: Ink) -> Box | None:
     return ink.on_picture(top, left, bottom, right) if np.mean(within > 0.25) > 0.85 else None
 
 
-def dark_on_light(picture: Array) -> Array:
-    """One number a pixel, float32 from 0 to 255, so that ink is dark.
+def dark_on_light(picture: Array) -> list[Array]:
+    """One number a pixel, float32 from 0 to 255, so that ink is dark: the ways to look at a picture, the best first.
 
     There are eight ways to look at a picture: its grey, or red, green or blue alone (yellow ink on white can hardly be
-    seen in grey, and is black in blue light), each as it is or inverted. Taken is the one in which what is darker than
+    seen in grey, and is black in blue light), each as it is or inverted. Best is the one in which what is darker than
     its paper has the strongest edges. Seen the wrong way round, that would only be the holes and corners between the
     strokes; they have fewer edges.
     """
@@ -117,7 +123,7 @@ def dark_on_light(picture: Array) -> Array:
     if len(views) == 3:
         views.append((2 * views[0] + 3 * views[1] + views[2]) / 6)
     views += [255 - view for view in views]
-    return max(views, key=lambda view: sum(edges(view, window) for window in WINDOWS))
+    return sorted(views, key=lambda view: -sum(edges(view, window) for window in WINDOWS))
 
 
 def edges(grey: Array, window: float) -> float:
@@ -186,8 +192,8 @@ def in_pixels(window: float, grey: Array) -> int:
 
 
 def coarse(grey: Array) -> Array:
-    """A small copy."""
-    scale = COARSE / max(grey.shape)
+    """A small copy; what is small already stays, since curves laid through its pixels would swing beyond them."""
+    scale = min(1, COARSE / max(grey.shape))
     return scaled(grey, *(max(1, round(scale * n)) for n in grey.shape))
 
 
