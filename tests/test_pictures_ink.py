@@ -107,6 +107,25 @@ def test_a_frame_around_the_picture_is_no_ink(pen, paper, frame, width, rng):
         assert np.abs(found - expected).max() <= 3
 
 
+@pytest.mark.parametrize("pen", [30, 120], ids=["ink", "pencil"])
+@pytest.mark.parametrize("edges", [((0, 0), (8, 0)), ((0, 9), (0, 0)), ((8, 0), (0, 12)), ((8, 8), (8, 8))], ids=str)
+def test_the_dark_edges_of_a_scan_are_no_ink(edges, pen, rng):
+    stroke = np.pad(drawn(5, 150, 10, rng), 30)
+    picture = np.pad(230 - (230 - pen) * stroke + rng.normal(0, 3, stroke.shape), edges, constant_values=5)
+    ink = find_ink(np.clip(picture, 0, 255).astype(np.uint8))
+    boxes = ink.parts.boxes[ink.written]
+    found = ink.on_picture(*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
+    y, x = np.nonzero(stroke > 0.5)
+    expected = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1]) + [edges[1][0], edges[0][0]] * 2
+    assert np.abs(found - expected).max() <= 3
+
+
+def test_a_bar_along_the_border_belongs_to_its_digit():
+    mask = np.zeros((90, 60), bool)
+    mask[:12] = mask[:, 30:42] = True  # a 7 that was cut out
+    assert find_ink(np.where(mask, np.uint8(20), np.uint8(240))).parts.boxes.tolist() == [[0, 0, 90, 60]]
+
+
 @pytest.mark.parametrize("side", [10, 12, 16, 20])
 def test_tiny_pictures_have_ink_up_to_their_border(side, rng):
     for digit in range(10):

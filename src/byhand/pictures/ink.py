@@ -57,7 +57,7 @@ def find_ink(picture: Array, name: str = "the picture") -> Ink:
     ink = ink_within(picture, (0, 0, picture.shape[1], picture.shape[0]))
     if ink is None:
         raise ValueError(f"no ink was found in {name}.")
-    sheet = sheet_below(ink)
+    sheet = sheet_below(ink) or between_edges(ink)
     inner = ink_within(picture, sheet) if sheet else None
     if inner is not None:
         boxes = inner.parts.boxes[inner.written]
@@ -108,6 +108,21 @@ def sheet_below(ink: Ink) -> Box | None:
     if min(n / whole for n, whole in zip(within.shape, ink.grey.shape, strict=True)) < SHEET:
         return None
     return ink.on_picture(top, left, bottom, right) if np.mean(within > 0.25) > 0.85 else None
+
+
+def between_edges(ink: Ink) -> Box | None:
+    """What lies between edges that are ink from end to end, as scans and frames have them; None if there are none."""
+    spans: list[tuple[int, int]] = []
+    for axis, length in zip((1, 0), ink.grey.shape, strict=True):
+        clear = np.flatnonzero((ink.parts.labels > 0).mean(axis=axis) < 0.9)
+        if not clear.size:
+            return None
+        soft = 1 + length // 64  # an edge goes over into paper
+        begin, end = int(clear[0]), int(clear[-1]) + 1
+        spans.append((begin + soft if begin else 0, end - soft if end < length else length))
+    (top, bottom), (left, right) = spans
+    cut = (top, left, bottom, right) != (0, 0, *ink.grey.shape)
+    return ink.on_picture(top, left, bottom, right) if cut and top < bottom and left < right else None
 
 
 def dark_on_light(picture: Array) -> list[Array]:
