@@ -137,6 +137,8 @@ WRONG = [
     ("no picture", ["predict", "model.safetensors"], 2, "Missing argument 'IMAGE...'"),
     ("two ways", ["predict", "model.safetensors", "good.png", "--many", "--as-is"], 2, "choose one"),
     ("no png", ["predict", "model.safetensors", "good.png", "--show", "steps.jpg"], 2, "as a .png file, not as steps"),
+    ("own picture", ["predict", "model.safetensors", "good.png", "--show", "./good.png"], 2, "would overwrite good"),
+    ("own folder", ["predict", "model.safetensors", ".", "--show", "good.png"], 2, "would overwrite good.png, one of"),
     ("no folder", ["predict", "model.safetensors", "good.png", "--show", "no/s.png"], 1, "there is no folder no"),
     ("table", ["predict", "table.safetensors", "good.png"], 1, r"reads samples of shape \(3,\), which are not"),
     ("many clothes", ["predict", "clothes.safetensors", "good.png", "--many"], 1, "only a model of digits"),
@@ -153,7 +155,7 @@ def test_wrong_use_is_told_before_any_picture_is_read(words, code, sentence, the
     assert (found, out) == (code, "") and re.search(sentence, err)
     found, out, _ = here(*words, "--json")
     assert found == code and the_object(out)["exit_code"] == code
-    assert not list(Path().glob("steps*"))
+    assert not list(Path().glob("steps*")) and Path("good.png").read_bytes() == encoded(GOOD)
 
 
 @pytest.mark.parametrize(("content", "sentence"), [

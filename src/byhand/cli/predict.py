@@ -58,6 +58,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
 
     if many and as_is:
         raise click.UsageError("--many prepares each digit, and --as-is prepares nothing: choose one.")
+    if drawing and drawing.exists() and {drawing.resolve(), drawing.resolve().parent} & {p.resolve() for p in images}:
+        raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
     opened, tell = open_model(model), notice(listener(quiet))
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
     told: list[Facts] = []
