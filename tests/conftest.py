@@ -1,5 +1,6 @@
 """What all tests share: one seed, Hypothesis without a stopwatch, the same examples every time, and the command."""
 
+import signal
 from pathlib import Path
 
 import digit_model
@@ -15,6 +16,9 @@ from byhand.data.published import FILES
 
 settings.register_profile("byhand", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("byhand")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background deaf to Ctrl-C, and the commands that tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
