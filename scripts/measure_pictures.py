@@ -3,13 +3,14 @@
     python scripts/measure_pictures.py                   # trains the recipe convnet on MNIST first; 20 minutes
     python scripts/measure_pictures.py --model RUN       # with a model that is there; 10 minutes
 
-The figures go into docs/pictures.json, and from there into the table in docs/pictures.md. MNIST's own test images are
-used once, here; what the preparation does was chosen on training images, with other seeds. Fonts that are not
-installed are left out, and the table says how many there were.
+The figures go into docs/pictures.json, and from there into the table in docs/pictures.md, together with a sheet of
+steps, docs/steps.png. MNIST's own test images are used once, here; what the preparation does was chosen on training
+images, with other seeds. Fonts that are not installed are left out, and the table says how many there were.
 """
 
 import argparse
 import datetime
+import io
 import json
 import sys
 import tempfile
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import byhand as bh
 from byhand.files import SavedModel
 from byhand.files.reading import open_model
 from byhand.metrics import wilson_interval
 from byhand.pictures import read_picture
+from byhand.pictures.show import sheet
 from byhand.reader import read, read_many
 from write_tables import between
 
@@ -31,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 import digit_pictures  # noqa: E402
 
-MEASURED, PAGE = ROOT / "docs" / "pictures.json", ROOT / "docs" / "pictures.md"
+MEASURED, PAGE, STEPS = (ROOT / "docs" / name for name in ("pictures.json", "pictures.md", "steps.png"))
 BEGIN, END = "<!-- pictures:begin -->", "<!-- pictures:end -->"
 COUNTS = {"mnist": 2000, "strokes": 1000, "photographs": 600, "times": 10, "pages": 200, "blank": 300}
 SEED = 1998
@@ -109,6 +112,28 @@ def table(found: dict[str, dict[str, int]]) -> str:
     return "\n".join(lines)
 
 
+def examples(model: SavedModel, rng: np.random.Generator) -> bytes:
+    """Three pictures and their steps, as a PNG file of a size for a page."""
+    def photograph(digit: int, pen: float, **options: Any) -> np.ndarray[Any, Any]:
+        ink = digit_pictures.placed(digit_pictures.drawn(digit, 300, pen, rng), rng, room=(0.3, 0.8))
+        return digit_pictures.photograph(ink, rng, **options)
+
+    pictures = {"a ballpoint on ruled paper": photograph(4, 6, colours=((20, 40, 130), (235, 230, 215)), ruled=True),
+                "a marker in the shadow of a hand": photograph(5, 34, colours=((170, 40, 30), (240, 238, 230))),
+                "chalk": photograph(7, 14, colours=((235, 235, 225), (30, 70, 50)))}
+    marker = pictures["a marker in the shadow of a hand"]
+    y, x = np.indices(marker.shape[:2])
+    marker[2 * x + y > 1.4 * len(marker)] //= 2
+    rows = []
+    for name, picture in pictures.items():
+        reading = read(model, picture)
+        rows += reading.rows(f"{name}: {reading.in_words()}")
+    image = Image.open(io.BytesIO(sheet(rows)))
+    content = io.BytesIO()
+    image.reduce(2).quantize(96).save(content, "PNG", optimize=True)
+    return content.getvalue()
+
+
 def train() -> SavedModel:
     """The recipe convnet on MNIST, seed 0."""
     with tempfile.TemporaryDirectory() as folder:
@@ -129,6 +154,7 @@ def main() -> None:
     MEASURED.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(between(page, BEGIN, END, table(found)), encoding="utf-8")
+    STEPS.write_bytes(examples(model, np.random.default_rng(SEED)))
     for name, counts in found.items():
         print(f"{counts['right']:>6,} of {counts['pictures']:>6,} ({counts['right'] / counts['pictures']:.2%})  {name}")
 

@@ -99,10 +99,11 @@ MNIST = bh.data.Normalize(0.1307, 0.3081)
     (SavedModel(bh.nn.Flatten()), True),
     (untrained((1, 28, 28), ("0", "1"), MNIST), True),
     (untrained((1, 28, 28), ("coat", "shirt"), MNIST), False),
+    (untrained((1, 28, 28), ("0", "01", ""), MNIST), False),
     (untrained((1, 32, 32), DIGITS, MNIST), False),
     (untrained((3, 28, 28), DIGITS, MNIST), False),
     (untrained((1, 28, 28), DIGITS, bh.data.Normalize(0.87, 0.3)), False),  # dark digits on light paper
-], ids=["mnist", "unscaled", "silent", "two", "clothes", "size", "colour", "dark on light"])
+], ids=["mnist", "unscaled", "silent", "two", "clothes", "names", "size", "colour", "dark on light"])
 def test_which_models_get_prepared_digits(model, expected):
     assert reads_digits(model) is expected
 

@@ -129,7 +129,7 @@ def reads_digits(model: SavedModel) -> bool:
     """Whether a model reads pictures like MNIST's: 28 x 28, grey, of digits, light on dark, as the mean that it takes
     from them tells."""
     dark = model.normalize is None or bool(np.all(np.asarray(model.normalize.mean) < 0.5))
-    return picture_shape(model) == MNIST_SHAPE and all(name in "0123456789" for name in model.classes) and dark
+    return picture_shape(model) == MNIST_SHAPE and set(model.classes) <= set("0123456789") and dark
 
 
 def check_reads_digits(model: SavedModel) -> None:

@@ -17,7 +17,8 @@ from byhand.pictures.ink import Box, Ink, find_ink, running, scaled
 
 Array = NDArray[Any]
 
-BOX, SIDE, MIDDLE = 20, 28, 14  # pixels; in all of MNIST the centre of mass lies nearest to pixel 14, counted from 0
+BOX, SIDE = 20, 28  # pixels
+MIDDLE = 14  # pixels, counted from 0: to it the centre of mass is nearest, in all of MNIST's 70,000 images but 2
 FINE = 8  # strokes are thickened while the digit has so many times its final size
 THINNEST = 1.8  # pixels; nine strokes in ten of MNIST are thicker, and thinner ones would shrink to a haze
 LOWEST = 0.4  # of the highest digit's height is that of every digit
