@@ -10,18 +10,30 @@ Everything here is plain NumPy arrays; nothing knows about networks. `published`
 `sources` puts them together, `dataset` and `loader` hand them out, `augment` makes more of them.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from byhand.data.augment import Affine, warp
 from byhand.data.dataset import Dataset, Splits, split
 from byhand.data.fingerprint import fingerprint
-from byhand.data.formats.saving import FORMS, save
 from byhand.data.idx import digest, read_idx, write_idx
 from byhand.data.loader import Loader, Normalize
 from byhand.data.published import FASHION_MNIST, KNOWN, MINI, MNIST, Published, Wheel
 from byhand.data.search import DataUnavailable
 from byhand.data.sources import UnknownData, fetch, info, load, load_or_mini
 
+if TYPE_CHECKING:
+    from byhand.data.formats.saving import FORMS, save
+
 __all__ = [
     "FASHION_MNIST", "FORMS", "KNOWN", "MINI", "MNIST", "Affine", "DataUnavailable", "Dataset", "Loader", "Normalize",
     "Published", "Splits", "UnknownData", "Wheel", "digest", "fetch", "fingerprint", "info", "load", "load_or_mini",
     "read_idx", "save", "split", "warp", "write_idx",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("FORMS", "save"):  # imported when they are first touched, as all that writes files of one's own
+        from byhand.data.formats import saving
+
+        return getattr(saving, name)
+    raise AttributeError(f"module 'byhand.data' has no attribute '{name}'")

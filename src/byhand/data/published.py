@@ -5,7 +5,6 @@ uncompressed file. Whoever serves the bytes, only the right ones pass. To use an
 files, write such a record and give it to `load` in place of a name.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -97,5 +96,7 @@ def datasheet(name: str) -> dict[str, str]:
     """What is known of a published set (after Gebru et al. 2018): how it was made, the people in it, its use, what an
     accuracy depends on, who may be harmed, its limits. Of any other set, what its owner should ask. `mini` is a part of
     MNIST."""
+    import tomllib
+
     sheets = tomllib.loads(resources.files("byhand.data").joinpath("datasheets.toml").read_text(encoding="utf-8"))
     return sheets["mnist" if name == MINI.name else name if name in sheets else "own"]

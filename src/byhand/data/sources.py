@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from byhand.data.dataset import Dataset, Splits, has_classes
-from byhand.data.formats import read
 from byhand.data.loader import moments
 from byhand.data.published import FILES, KNOWN, MINI, MNIST, Published, datasheet
 from byhand.data.search import Arrays, DataUnavailable, Notify, files_of, find, recognize, silent
@@ -36,6 +35,8 @@ def load(source: str | Path | Published, notify: Notify = silent, *, cache: str 
     if published:
         arrays, place = find(published, notify, cache)
         return _splits(arrays, published, place)
+    from byhand.data.formats import read  # here, so that who trains on a published set need not wait for it
+
     splits = read(_place(source), notify)
     published = _recognize(splits)
     if published:
