@@ -1,11 +1,14 @@
-"""What all tests share: one seed, Hypothesis without a stopwatch, the same examples every time, and the command."""
+"""What all tests share: one seed, Hypothesis without a stopwatch, the same examples every time, the command, and the
+kernels that have been compiled."""
 
+import os
 import signal
 from pathlib import Path
 
 import digit_model
 import markdown
 import numpy as np
+import platformdirs
 import pytest
 from hypothesis import settings
 
@@ -16,6 +19,8 @@ from byhand.data.published import FILES
 
 settings.register_profile("byhand", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("byhand")
+# Most tests of the command are far from the user's cache. From the one with compiled kernels they need not be far.
+os.environ.setdefault("BYHAND_CACHE", str(Path(platformdirs.user_cache_dir("byhand"), "kernels")))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background deaf to Ctrl-C, and the commands that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -13,6 +13,7 @@ import pytest
 from command_line import command, process, the_object
 
 import byhand as bh
+from byhand.progress import KERNELS
 
 PROMISED = {"version", "recipe", "dataset", "train_samples", "seed", "epochs", "parameters", "train_accuracy",
             "validation_accuracy", "test_accuracy", "test_interval", "train_seconds", "total_seconds",
@@ -29,7 +30,8 @@ def test_results_and_notices_are_kept_apart(away, tiny):
                         r"right, after [\d.]+ s of training\.\nThe model is in run/model\.safetensors, the report in "
                         r"run/report\.html\n", out)
     for said in ("relu-10: 784-10-10", "tiny: 240 training, 60 validation and 100 test samples", "7,960 parameters",
-                 "2 epochs, all samples in one batch, 1 thread, NumPy kernels", "epoch 1/2  loss", "epoch 2/2  loss",
+                 f"2 epochs, all samples in one batch, 1 thread, {KERNELS[bh.kernels.in_use()]} kernels",
+                 "epoch 1/2  loss", "epoch 2/2  loss",
                  "That makes 2 steps in all, which is little to learn in: try --epochs 100"):
         assert said in err
     assert "\x1b" not in err and "\r" not in err, "there is no terminal, so there is no bar and no color"
@@ -44,7 +46,7 @@ def test_json_is_one_object_and_quiet_is_quiet(away, tiny):
     result = the_object(out)
     assert (code, err) == (0, "") and result.keys() >= PROMISED
     assert (result["recipe"], result["dataset"], result["seed"], result["epochs"]) == ("mlp", "tiny", 7, 1)
-    assert (result["kernels"], result["threads"], result["version"]) == ("numpy", 1, 1)
+    assert (result["kernels"], result["threads"], result["version"]) == (bh.kernels.in_use(), 1, 1)
     assert len(result["test_interval"]) == 2
     assert re.fullmatch(r"runs/mlp-\d{4}-\d\d-\d\d-1", result["run"]) and Path(result["model"]).is_file()
 

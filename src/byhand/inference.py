@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from byhand import kernels
 from byhand.autodiff import no_grad
 from byhand.data import Dataset, Loader, Normalize
 from byhand.data.dataset import as_dataset
 from byhand.metrics import confusion_matrix, predictions, wilson_interval
 from byhand.nn import Module, evaluating
+from byhand.nn.module import watched
 from byhand.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
 Loss = Callable[..., Tensor]
+BLOCK = 8192  # inputs that a compiled network is given at a time
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,35 @@ def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None,
     if len(inputs) == 0:
         raise ValueError("there are no samples to run the network on.")
     samples = Dataset(inputs, np.zeros(len(inputs), np.int64))
+    answers = compiled_predictor(model, samples.inputs.shape[1:])
+    if answers is not None:
+        return answer(answers, samples.inputs, normalize)
     loader = Loader(samples, batch_size, normalize=normalize, dtype=precision(model))
     with no_grad(), evaluating(), np.errstate(all="ignore"):
         return np.concatenate([model(finite(batch, i * loader.batch_size)).data
                                for i, (batch, _, _) in enumerate(loader)])
+
+
+def compiled_predictor(model: Module, shape: tuple[int, ...]) -> Any:
+    """What answers in place of the network for samples of this shape, if the compiled kernels can, and nobody watches
+    its layers; else None."""
+    if kernels.in_use() != "jit" or watched():
+        return None
+    from byhand.compiled.predictor import predictor
+
+    return predictor(model, shape)
+
+
+def answer(answers: Any, inputs: Array, normalize: Normalize | None) -> Array:
+    """What a Predictor says, of as many inputs at a time as need not be held in memory twice."""
+    outputs = []
+    for start in range(0, len(inputs), BLOCK):
+        block = np.asarray(inputs[start:start + BLOCK])
+        if block.dtype != np.uint8:
+            with np.errstate(over="ignore"):  # `finite` says it better
+                block = finite(block.astype(answers.kind, copy=False), start)
+        outputs.append(answers(np.ascontiguousarray(block), normalize))
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
 def finite(batch: Array, first: int) -> Array:

@@ -9,13 +9,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.status import Status
 
 from byhand.callbacks import Callback, Epoch, Run
-from byhand.kernels import get_num_threads
+from byhand.callbacks.run import ENDLESS
+from byhand.kernels import get_num_threads, in_use
+from byhand.kernels.choice import asked, numba_installed
+from byhand.kernels.compiling import SENTENCE, Watcher
 from byhand.nn import Module
 from byhand.terminal import counted, printable
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_LINES = 20
 FEW_STEPS = 100
+KERNELS = {"numpy": "NumPy", "jit": "compiled"}
 
 
 def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
@@ -44,7 +51,10 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
         tell(console, f"\n{model.summary(shape)}\n")
         tell(console, f"{counted(recipe.epochs, 'epoch')}, "
                       f"{at_once.get(recipe.batch_size, f'batches of {recipe.batch_size}')}, "
-                      f"{counted(get_num_threads(), 'thread')}, NumPy kernels")
+                      f"{counted(get_num_threads(), 'thread')}, {KERNELS[in_use()]} kernels")
+        if not asked() and not numba_installed():
+            tell(console, "Numba is not installed: training runs on NumPy kernels, several times slower; pip install "
+                          "'byhand[fast]' brings it")
         batches = -(-len(parts.train) // (recipe.batch_size or len(parts.train)))
         if batches * recipe.epochs < FEW_STEPS:
             tell(console, f"That makes {counted(batches * recipe.epochs, 'step')} in all, which is little to learn in: "
@@ -74,20 +84,30 @@ class ProgressBar(Callback):
         if self.title:
             tell(self.console, self.title)
         self.begun = time.perf_counter()
-        self.samples = self.told = 0
+        self.from_step: int | None = None
+        self.told = 0
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=None),
                             TextColumn("{task.fields[figures]}"), TimeRemainingColumn(compact=True), TextColumn("left"),
                             console=self.console, transient=True, disable=not self.console.is_terminal)
         self.bar.start()
 
+    def can_wait(self, run: Run) -> int:
+        return ENDLESS  # a stretch never takes long
+
     def on_step(self, run: Run) -> None:
-        if not self.samples:  # the first step of all, or of those that were left when it was interrupted
+        if self.from_step is None:  # the first step of all, or of those that were left when it was interrupted
+            self.from_step = run.step
             self.task = self.bar.add_task("", total=run.epochs * run.batches, completed=run.step, figures="")
-        self.samples += len(run.inputs)
-        rate = self.samples / (time.perf_counter() - self.begun)
+
+    def on_step_taken(self, run: Run) -> None:
+        self.on_step(run)
+
+    def on_step_end(self, run: Run) -> None:
+        steps = run.step - (self.from_step or 0)
+        rate = steps * run.samples / run.batches / (time.perf_counter() - self.begun)
         accuracy = run.correct / run.seen
         right = "" if math.isnan(accuracy) else f"accuracy {100 * accuracy:.2f} %  "
-        self.bar.update(self.task, completed=run.step + 1, description=f"epoch {run.epoch + 1}/{run.epochs}",
+        self.bar.update(self.task, completed=run.step, description=f"epoch {run.epoch + 1}/{run.epochs}",
                         figures=f"loss {short(run.total_loss / run.seen)}  {right}{rate:,.0f} samples/s")
         self.tell_notes(run)
 
@@ -109,6 +129,36 @@ class ProgressBar(Callback):
             tell(self.console, f"Stopped early: {run.stopped}.")
         if run.epoch == run.epochs or (run.stopped and not run.failed):  # not after Ctrl-C
             tell(self.console, "Measuring what it has learned.")
+
+
+class Spinner(Watcher):
+    """On a terminal, the sentence that says why one has to wait, and something that moves while one does."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console, self.status = console, Status(SENTENCE, console=console)
+        self.at_work = 0
+
+    def begins(self, kernel: str) -> None:
+        """Turn, unless it does already."""
+        self.at_work += 1
+        if self.at_work == 1 and self.console.is_interactive and not self.console.quiet:
+            try:
+                self.status.start()
+            except LiveError:  # before version 14.1 of rich nothing moves beside a progress bar
+                self.explain()
+
+    def ends(self, kernel: str) -> None:
+        """Stop, when the last is done."""
+        super().ends(kernel)
+        self.at_work -= 1
+        if not self.at_work:
+            self.status.stop()
+
+    def say(self, sentence: str) -> None:
+        """Where notices go."""
+        with suppress(OSError):
+            tell(self.console, sentence)
 
 
 def epoch_line(record: Epoch, epochs: int) -> str:

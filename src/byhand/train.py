@@ -17,9 +17,10 @@ from byhand import nn
 from byhand.callbacks import Callback, Run, State, StopOnNaN, check_callbacks, listening
 from byhand.data import Dataset, Loader, Normalize, split
 from byhand.data.dataset import as_dataset
-from byhand.inference import Evaluation, Loss, count_correct, evaluate, precision, weighted
+from byhand.inference import Evaluation, Loss, evaluate, precision
 from byhand.nn.layers import positive
 from byhand.optim import Optimizer
+from byhand.teaching import teacher
 
 Array = np.ndarray[Any, Any]
 Samples = Dataset | tuple[Array, Array]
@@ -62,6 +63,7 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
     run = Run(model, optimizer, epochs, len(loader), len(train), rng=rng, first_draw=first_draw, loader=loader,
               callbacks=callbacks)
     forget_gradients(run)
+    teaching = teacher(model, loss, optimizer, loader, rng)
     with listening(callbacks, run), np.errstate(all="ignore"):  # StopOnNaN says more than NumPy's warnings
         if resume is not None:
             run.load_state_dict(resume)
@@ -69,18 +71,16 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
             begun = time.perf_counter()
             if not loader.position:  # else an interrupted epoch goes on, with its sums
                 run.seen, run.total_loss, run.correct = 0, 0.0, 0.0
-            for inputs, targets, weights in loader:
-                if weights is not None and not weights.any():
+            for batch in teaching.batches(run):
+                run.inputs, run.targets, run.weights = batch
+                run.size = len(run.inputs)
+                if run.weights is not None and not run.weights.any():
                     run.step += 1
                     continue
-                with nn.training(rng):
-                    outputs = model(inputs)
-                value = weighted(loss, outputs, targets, weights)
-                value.backward()
-                run.inputs, run.targets, run.weights, run.loss = inputs, targets, weights, value.item()
-                run.seen += len(inputs)
-                run.total_loss += run.loss * len(inputs)
-                run.correct += count_correct(outputs.data, targets)
+                run.loss, right = teaching.gradients(batch)
+                run.seen += run.size
+                run.total_loss += run.loss * run.size
+                run.correct += right
                 for callback in callbacks:
                     callback.on_step(run)
                 if run.stopped:

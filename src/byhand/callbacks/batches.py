@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.callbacks.run import Callback, Run, State
+from byhand.callbacks.run import ENDLESS, Callback, Run, State
 
 MOST = 400
 
@@ -18,6 +18,12 @@ class BatchLosses(Callback):
     def on_train_begin(self, run: Run) -> None:
         self.points: list[tuple[float, float]] = []
         self.every, self.count, self.total = 1, 0, 0.0
+
+    def can_wait(self, run: Run) -> int:
+        return ENDLESS
+
+    def on_step_taken(self, run: Run) -> None:
+        self.on_step(run)
 
     def on_step(self, run: Run) -> None:
         self.count, self.total = self.count + 1, self.total + run.loss

@@ -12,7 +12,7 @@ from types import FrameType
 
 import numpy as np
 
-from byhand.callbacks.run import Callback, Run, remembering
+from byhand.callbacks.run import ENDLESS, Callback, Run, remembering
 from byhand.nn.layers import positive
 
 
@@ -53,6 +53,11 @@ class Checkpoint(Callback):
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+    def can_wait(self, run: Run) -> int:
+        if self.steps:
+            return self.steps - run.step % self.steps
+        return ENDLESS if self.seconds >= 1 else 1  # a stretch of steps never takes long
 
     def on_step_end(self, run: Run) -> None:
         if self.asked or (run.step % self.steps == 0 if self.steps else self.waited_enough()):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from byhand.autodiff import no_grad
-from byhand.callbacks.run import Callback, Run
+from byhand.callbacks.run import ENDLESS, Callback, Run
 from byhand.nn.module import Module, training, watch
 from byhand.tensor import Tensor
 
@@ -15,7 +15,10 @@ from byhand.tensor import Tensor
 class StopOnNaN(Callback):
     """Stop as soon as the loss or a gradient is not a finite number, before the update that would spread it to every
     weight, and say where it began: in the data, in a layer's weights, in a layer's output, in the loss, or on the way
-    back."""
+    back. (Steps that are taken together are taken back, and one by one again, where this would have stopped them.)"""
+
+    def can_wait(self, run: Run) -> int:
+        return ENDLESS
 
     def on_step(self, run: Run) -> None:
         if not math.isfinite(run.loss):

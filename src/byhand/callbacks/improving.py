@@ -20,6 +20,8 @@ class Schedule(Callback):
     """Let the learning rate follow a schedule: the optimizer's own rate times `schedule(progress)`, before each
     update. Raises ValueError for what is no schedule, and for OnPlateau, which is told how things went each epoch."""
 
+    looks_ahead = True
+
     def __init__(self, schedule: Callable[[float], float]) -> None:
         if isinstance(schedule, OnPlateau):
             raise ValueError("OnPlateau has to be told how each epoch went; use ReduceOnPlateau(OnPlateau()) instead.")

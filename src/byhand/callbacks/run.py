@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from byhand.terminal import short
 Array = np.ndarray[Any, Any]
 State = Mapping[str, Any]
 """What `state_dict` returns: under names, arrays and what JSON can hold."""
+ENDLESS = 1 << 30
 SIZES = ("epochs", "batches", "samples")
 COUNTERS = ("epoch", "step", "loss", "seen", "total_loss", "correct", "seconds", "stopped", "failed")
 
@@ -64,6 +65,8 @@ class Run:
     """Of the batch at hand."""
     weights: Array | None = None
     """Of the samples of the batch at hand, if they have some."""
+    size: int = 0
+    """Samples in the batch at hand."""
     loss: float = math.nan
     """Of the batch at hand."""
     seen: int = 0
@@ -186,11 +189,28 @@ class Run:
 
 
 class Callback:
-    """Does nothing, five times. Override what you need.
+    """Does nothing, six times. Override what you need.
 
     One that remembers something from step to step, or from epoch to epoch, that the run is not to forget when it is
     interrupted, also has a `state_dict` and a `load_state_dict`.
+
+    Where all callbacks can wait, compiled kernels take several steps in one call. Whoever overrides `on_step` or
+    `on_step_end` and does not say that it can wait is asked at each step.
     """
+
+    looks_ahead: ClassVar[bool] = False
+    """Whether `on_step` does nothing but to set the learning rate, by the number of steps done. Then it can be asked
+    before its time."""
+
+    def can_wait(self, run: Run) -> int:
+        """How many steps may be taken from here without asking. After them `on_step_taken` is called for each, and
+        `on_step_end` once."""
+        asks = type(self).on_step is not Callback.on_step or type(self).on_step_end is not Callback.on_step_end
+        return 1 if asks and not self.looks_ahead else ENDLESS
+
+    def on_step_taken(self, run: Run) -> None:
+        """Instead of `on_step`, for a step that nobody wanted to look at: loss, size, targets and the sums of the epoch
+        are known, as they were after it. Inputs and gradients are not, and model and optimizer are further already."""
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first step."""

@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 import byhand
+from byhand.cli.bench import bench
 from byhand.cli.data import data_group
 from byhand.cli.doctor import doctor
 from byhand.cli.evaluate import evaluate
@@ -21,6 +22,7 @@ from byhand.cli.predict import predict
 from byhand.cli.recipes import recipes
 from byhand.cli.show import show
 from byhand.cli.train import train
+from byhand.cli.warmup import warmup
 from byhand.terminal import printable
 
 
@@ -33,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (train, recipes, evaluate, predict, doctor, show, data_group):
+for command in (train, recipes, evaluate, predict, doctor, show, data_group, bench, warmup):
     cli.add_command(command)
 
 

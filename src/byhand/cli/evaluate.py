@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import DATA, answer, common, figure, known_data, listener, notice, text_width, threads
+from byhand.cli.options import DATA, answer, common, figure, kernels, known_data, listener, notice, text_width, threads
 
 
 @click.command()
@@ -15,6 +15,7 @@ from byhand.cli.options import DATA, answer, common, figure, known_data, listene
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="T",
               help="Also say how well it does if it answers only where its probability is at least T, from 0 to 1.")
 @figure("--mistakes", help="Write the worst mistakes as a picture: .png, .svg or .pdf.")
+@kernels
 @threads
 @common
 def evaluate(model: Path, source: str | None, confidence: float | None, mistakes: Path | None, threads: int | None,

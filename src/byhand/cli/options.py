@@ -3,7 +3,8 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,33 @@ DATA = "mnist, fashion-mnist, mini, or a file or folder with data of your own"
 data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH", help=f"{DATA}.")
 
 
+def check_kernels(context: click.Context, option: click.Parameter, choice: str | None) -> str | None:
+    """--kernels jit needs Numba."""
+    try:
+        return choice and byhand.kernels.choice.check(choice)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def kernels(command: Command) -> Command:
+    """The option --kernels of commands that compute. Who has to wait for kernels to be compiled is told why."""
+
+    @wraps(command)
+    def run(*arguments: Any, kernels: str | None, quiet: bool, **options: Any) -> Any:
+        from byhand.kernels.compiling import watched_by
+        from byhand.progress import Spinner
+
+        with byhand.kernels.using(kernels) if kernels else nullcontext(), watched_by(Spinner(listener(quiet))):
+            try:
+                byhand.kernels.in_use()
+            except ValueError as error:  # the environment asks for others
+                raise click.UsageError(str(error)) from None
+            return command(*arguments, quiet=quiet, **options)
+
+    return click.option("--kernels", type=OneOf(["numpy", "jit"]), callback=check_kernels,
+                        help="How to compute (default: jit where Numba is installed).")(run)
+
+
 @contextmanager
 def known_data() -> Iterator[None]:
     """A word that is no data set, no file and no folder is wrong use."""
@@ -60,8 +88,11 @@ def figure(name: str, help: str) -> Callable[[Command], Command]:
 
 
 def listener(quiet: bool) -> Console:
-    """Where notices go: standard error, or nowhere."""
-    return Console(stderr=True, quiet=quiet)
+    """Where notices go: standard error, or nowhere. There is one for a command, since two that draw on the same
+    terminal would draw over each other."""
+    about: dict[str, Any] = click.get_current_context().meta
+    console: Console = about.setdefault(__name__, Console(stderr=True, quiet=quiet))
+    return console
 
 
 def notice(console: Console) -> Callable[[str], None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from byhand.atomic import write_atomically
-from byhand.cli.options import common, in_a_sentence, listener, notice, threads
+from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, threads
 from byhand.terminal import printable
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def png_file(context: click.Context, option: click.Parameter, path: Path | None)
 @click.option("--as-is", is_flag=True, help="Only bring pictures to the model's size and colours; prepare nothing.")
 @click.option("--show", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", callback=png_file,
               help="Draw the steps from each picture to its reading, as .png.")
+@kernels
 @threads
 @common
 def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None, threads: int | None,

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 import byhand
 from byhand.atomic import alone_in
 from byhand.cli.options import (
-    Interrupted, OneOf, answer, common, data, known_data, listener, notice, text_width, threads
+    Interrupted, answer, common, data, kernels, known_data, listener, notice, text_width, threads
 )
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def every(context: click.Context, option: click.Parameter, text: str) -> dict[st
               help="Save what it takes to go on every N steps, or every N seconds.")
 @click.option("--find-lr", is_flag=True,
               help="Find a learning rate instead of training; --out DIR or FILE.png draws it.")
-@click.option("--kernels", type=OneOf(["numpy"]), default="numpy", show_default=True, help="How to compute.")
+@kernels
 @threads
 @common
 @click.pass_context
 def train(context: click.Context, recipe: str, source: str, seed: int, seeds: int, epochs: int | None,
           settings: tuple[str, ...], out: Path | None, resume: Path | None, saving: dict[str, Any], find_lr: bool,
-          kernels: str, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+          threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Train a network.
 
     RECIPE (default: fast) says which, and how; byhand recipes lists what there is. The network is evaluated once on the
@@ -142,6 +142,9 @@ def unchanged(begun: "BegunRun", context: click.Context, tell: Callable[[str], N
                                    f"{name} {now[name]}; leave that out, or begin another run.")
     if "threads" not in given and "BYHAND_NUM_THREADS" not in os.environ:
         byhand.set_num_threads(begun.threads)
+    if not byhand.kernels.choice.asked():
+        with suppress(ValueError):  # they cannot be had any more, which is named
+            context.with_resource(byhand.kernels.using(begun.config.get("kernels", "")))
     if not begun.finished:
         for change in begun.changes():
             tell(change)

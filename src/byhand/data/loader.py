@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from byhand import kernels
 from byhand.data.dataset import Dataset
 
 Array = NDArray[Any]
@@ -49,18 +50,22 @@ class Normalize:
 
     def __call__(self, images: Array, dtype: DTypeLike = np.float32) -> Array:
         """The normalized images, same shape, as `dtype`. Raises ValueError where the number of channels differs."""
-        mean, std = self._along_channels(self.mean, images), self._along_channels(self.std, images)
-        # Two passes: one product, which also converts the integers, and one difference.
-        out: Array = np.multiply(images, (self.scale / std).astype(dtype), dtype=dtype)
-        out -= (mean / std).astype(dtype)
-        return out
+        return self.chosen(images, slice(None), dtype)
 
-    def _along_channels(self, value: float | tuple[float, ...], images: Array) -> Array:
-        if not isinstance(value, tuple):
-            return np.asarray(value, np.float64)
-        if images.ndim < 2 or images.shape[1] != len(value):
-            raise ValueError(f"this Normalize knows {len(value)} channels, and got an array of shape {images.shape}")
-        return np.reshape(np.asarray(value, np.float64), (-1,) + (1,) * (images.ndim - 2))
+    def chosen(self, images: Array, rows: slice | Array, dtype: DTypeLike = np.float32) -> Array:
+        """As many of the images as `rows` says, normalized, in one pass over what may be bytes on a disk."""
+        return kernels.gathered(images, rows, *self.factors(images, dtype))
+
+    def factors(self, images: Array, dtype: DTypeLike = np.float32) -> tuple[Array, Array]:
+        """(scale, shift), each a number or one a channel: normalized images are images · scale - shift. Raises
+        ValueError where the number of channels differs."""
+        for value in (self.mean, self.std):
+            if isinstance(value, tuple) and (images.ndim < 2 or images.shape[1] != len(value)):
+                raise ValueError(f"this Normalize knows {len(value)} channels, and got an array of shape "
+                                 f"{images.shape}")
+        std = np.asarray(self.std, np.float64)
+        shift = self.mean / std
+        return np.asarray(np.full(shift.shape, self.scale) / std, dtype), np.asarray(shift, dtype)
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Normalize":
@@ -177,6 +182,25 @@ class Loader:
             yield self._batch(batch, order)
         self.position = 0
 
+    def stretches(self, most: Callable[[], int]) -> Iterator[Array]:
+        """A pass like any other, but what is handed out are the numbers of the samples, for as many batches at a time
+        as `most()` says then, or as there are left."""
+        order, first = self._left_off or (self._order(), 0)
+        self._left_off = None
+        if order is None:
+            order = np.arange(len(self.dataset))
+        while first < len(self):
+            start, first = first, min(first + max(1, most()), len(self))
+            self.position = first
+            yield order[start * self.batch_size:first * self.batch_size]
+        self.position = 0
+
+    def batch(self, rows: Array) -> Batch:
+        """The batch of the samples with these numbers."""
+        if len(rows) == len(self.dataset) and self.rng is None:
+            return self._batch(0, None)
+        return self._prepare(rows)
+
     def state_dict(self) -> dict[str, Any]:
         """How far the pass at hand is, and the generator as it was when the order of this pass was drawn: that takes
         less room than the order."""
@@ -218,11 +242,15 @@ class Loader:
         return self._prepare(rows if order is None else order[rows])
 
     def _prepare(self, rows: slice | Array) -> Batch:
-        inputs = np.asarray(self.dataset.inputs[rows])
-        if self.augment is not None and self.rng is not None:
-            inputs = self.augment(inputs, self.rng)
-        if self.normalize is not None:
-            inputs = self.normalize(inputs, self.dtype)
+        inputs = self.dataset.inputs
+        if self.normalize is not None and self.augment is None and isinstance(inputs, np.ndarray):
+            inputs = self.normalize.chosen(np.asarray(inputs), rows, self.dtype)  # from wherever they lie, in one pass
+        else:
+            inputs = np.asarray(inputs[rows])
+            if self.augment is not None and self.rng is not None:
+                inputs = self.augment(inputs, self.rng)
+            if self.normalize is not None:
+                inputs = self.normalize(inputs, self.dtype)
         targets = np.asarray(self.dataset.targets[rows])
         weights = None if self.dataset.weights is None else self.dataset.weights[rows].astype(self.dtype, copy=False)
         if targets.dtype.kind == "f":

@@ -54,17 +54,24 @@ class Doctor(Callback):
         self.outputs, self.written = 1, -math.inf
         self.told: set[str] = set()
 
+    def can_wait(self, run: Run) -> int:
+        due = min((step for step in EARLY if step >= run.step), default=-(-run.step // self.every) * self.every)
+        return max(1, due + 1 - (self.inputs.maxlen or 1) - run.step)  # a look needs the batches before it too
+
+    def on_step_taken(self, run: Run) -> None:
+        self.losses.append(run.loss)
+        if run.epoch == 0:
+            mean = run.total_loss / run.seen
+            if run.seen - run.size < FIRST and mean < 3 * (self.measured.first or mean):
+                self.measured.first = mean
+            if not math.isnan(run.correct):
+                self.labels.append((labels(run.targets), run.weights))
+
     def on_step(self, run: Run) -> None:
         if run.stopped or not math.isfinite(run.loss):
             return
         self.inputs.append(run.inputs)
-        self.losses.append(run.loss)
-        if run.epoch == 0:
-            mean = run.total_loss / run.seen
-            if run.seen - len(run.inputs) < FIRST and mean < 3 * (self.measured.first or mean):
-                self.measured.first = mean
-            if not math.isnan(run.correct):
-                self.labels.append((labels(run.targets), run.weights))
+        self.on_step_taken(run)
         if run.step in EARLY or run.step % self.every == 0:
             self.look(run)
             self.judge(run)

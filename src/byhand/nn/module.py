@@ -70,6 +70,11 @@ def watch() -> Iterator[list[Call]]:
         _watched.reset(token)
 
 
+def watched() -> bool:
+    """Whether somebody collects the layers that run here."""
+    return _watched.get() is not None
+
+
 class ShapeError(ValueError):
     """A layer was given an input that does not fit. The message says which layer, what it got and what it needs."""
 
@@ -207,7 +212,7 @@ class Module:
             if value.data.flags.writeable:
                 value.data[...] = array
             else:  # a layer that was built without memory
-                value.data = np.array(array, dtype=value.dtype)
+                value.data = np.array(array, dtype=value.dtype, order="F" if array.ndim == 2 else "C")
             value.version += 1
         return missing, unexpected
 

@@ -2,9 +2,15 @@
 
 Each is written so that nothing overflows, however large the input: where eˣ is needed it is the exponential of
 something negative. Sources are named where an activation has one.
+
+What stands here is the whole truth about them. A formula under `@bend` also has a compiled body, which goes through a
+large array once instead of once for each sign in the formula (`kernels/jit/activation.py`), and gives the same numbers.
 """
 
+import inspect
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -14,22 +20,42 @@ from byhand.autodiff import op
 from byhand.ops.arithmetic import floats
 
 Array = Any
+FEW = 1 << 12  # numbers that NumPy is done with before it is clear who could do them faster
 
 
-@op
+def bend(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """The operation of a formula of one array, and perhaps one setting. NumPy computes it, or for large arrays the
+    compiled body of the same name, where those are in use."""
+    arguments = list(inspect.signature(formula).parameters.values())
+    name, default = (arguments[1].name, arguments[1].default) if len(arguments) > 1 else ("", 0.0)
+
+    @wraps(formula)
+    def chosen(x: Array, *settings: float, **named: float) -> Any:
+        setting = settings[0] if settings else named.get(name, default)
+        if (getattr(x, "size", 0) >= FEW and x.dtype in (np.float32, np.float64) and isinstance(setting, float | int)
+                and len(settings) + len(named) <= len(arguments) - 1 and named.keys() <= {name}
+                and kernels.in_use() == "jit"):
+            jit: Any = kernels.compiled()
+            return jit.bent(formula.__name__, x, setting)
+        return formula(x, *settings, **named)
+
+    return op(chosen)
+
+
+@bend
 def relu(x: Array) -> Any:
     """max(x, 0) (Nair and Hinton 2010). The slope at 0 is taken as 0."""
     return np.maximum(x, 0), lambda g: g * (x > 0)
 
 
-@op
+@bend
 def leaky_relu(x: Array, slope: float = 0.01) -> Any:
     """x where positive, slope · x elsewhere (Maas et al. 2013)."""
     x = floats(x)
     return np.where(x > 0, x, slope * x), lambda g: np.where(x > 0, g, slope * g)
 
 
-@op
+@bend
 def elu(x: Array, alpha: float = 1.0) -> Any:
     """x where positive, alpha · (eˣ - 1) elsewhere (Clevert et al. 2016)."""
     x = floats(x)
@@ -37,7 +63,7 @@ def elu(x: Array, alpha: float = 1.0) -> Any:
     return np.where(x > 0, x, below), lambda g: np.where(x > 0, g, g * (below + alpha))
 
 
-@op
+@bend
 def gelu(x: Array) -> Any:
     """x · Φ(x), with Φ the normal distribution's cumulative function (Hendrycks and Gimpel 2016; the exact form)."""
     x = floats(x)
@@ -50,14 +76,14 @@ def gelu(x: Array) -> Any:
     return x * cumulative, gradient
 
 
-@op
+@bend
 def sigmoid(x: Array) -> Any:
     """1 / (1 + e⁻ˣ), between 0 and 1."""
     value = logistic(floats(x))
     return value, lambda g: g * value * (1 - value)
 
 
-@op
+@bend
 def silu(x: Array) -> Any:
     """x · sigmoid(x), also called swish (Elfwing et al. 2018)."""
     x = floats(x)
@@ -71,14 +97,14 @@ def logistic(x: Array) -> Array:
     return np.where(x >= 0, 1, e) / (1 + e)
 
 
-@op
+@bend
 def softplus(x: Array) -> Any:
     """ln(1 + eˣ), a smooth relu (Dugas et al. 2001). Its slope is the sigmoid."""
     x = floats(x)
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), lambda g: g * logistic(x)
 
 
-@op
+@bend
 def tanh(x: Array) -> Any:
     """The hyperbolic tangent, between -1 and 1."""
     value = np.tanh(floats(x))

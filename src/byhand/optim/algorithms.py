@@ -5,7 +5,8 @@ ball that rolls. Adagrad, RMSprop and Adam remember how steep each parameter's s
 the same length along all of them.
 
 Each `update` works in place on flat arrays: w are parameters, g their gradients (free to be overwritten), `spare` is
-room for one intermediate result. The formula stands above the code; ← means "becomes".
+room for one intermediate result. The formula stands above the code; ← means "becomes". `compiled_as` names the compiled
+rule that does the same in one pass (`kernels/jit/update.py`), and the numbers that it needs.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Unpack
 import numpy as np
 
 from byhand.optim.groups import Array, Common, Parameters, Settings
-from byhand.optim.optimizer import Optimizer
+from byhand.optim.optimizer import Optimizer, Rates, compiled_as
 
 
 class SGD(Optimizer):
@@ -23,6 +24,7 @@ class SGD(Optimizer):
     def __init__(self, parameters: Parameters, lr: float, **common: Unpack[Common]) -> None:
         super().__init__(parameters, lr, **common)
 
+    @compiled_as("sgd", lambda lr, t, own: Rates(lr))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         g *= lr
         w -= g
@@ -37,6 +39,7 @@ class Momentum(Optimizer):
     def __init__(self, parameters: Parameters, lr: float, momentum: float = 0.9, **common: Unpack[Common]) -> None:
         super().__init__(parameters, lr, {"momentum": momentum}, **common)
 
+    @compiled_as("momentum", lambda lr, t, own: Rates(lr, own["momentum"]))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         (velocity,) = memory
         velocity *= own["momentum"]
@@ -49,6 +52,7 @@ class Nesterov(Momentum):
     """Momentum that looks ahead: v ← momentum · v + g, then w ← w - lr · (g + momentum · v) (Nesterov 1983; Bengio et
     al. 2013, section 3.5, with the learning rate outside v, as in PyTorch)."""
 
+    @compiled_as("nesterov", lambda lr, t, own: Rates(lr, own["momentum"]))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         (velocity,) = memory
         velocity *= own["momentum"]
@@ -68,6 +72,7 @@ class Adagrad(Optimizer):
     def __init__(self, parameters: Parameters, lr: float = 0.01, eps: float = 1e-10, **common: Unpack[Common]) -> None:
         super().__init__(parameters, lr, {"eps": eps}, **common)
 
+    @compiled_as("adagrad", lambda lr, t, own: Rates(lr, eps=own["eps"]))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         (squares,) = memory
         np.multiply(g, g, out=spare)
@@ -85,6 +90,7 @@ class RMSprop(Optimizer):
                  **common: Unpack[Common]) -> None:
         super().__init__(parameters, lr, {"alpha": alpha, "eps": eps}, **common)
 
+    @compiled_as("rmsprop", lambda lr, t, own: Rates(lr, own["alpha"], eps=own["eps"]))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         (squares,) = memory
         running_mean_of_squares(squares, g, spare, own["alpha"])
@@ -104,6 +110,7 @@ class Adam(Optimizer):
                  eps: float = 1e-8, **common: Unpack[Common]) -> None:
         super().__init__(parameters, lr, {"betas": betas, "eps": eps}, **common)
 
+    @compiled_as("adam", lambda *given: corrected(*given))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         mean, squares = memory
         beta1, beta2 = own["betas"]
@@ -111,9 +118,8 @@ class Adam(Optimizer):
         mean *= beta1
         g *= 1 - beta1
         mean += g
-        # As at the end of the paper's section 2, both corrections go into the length of the step: one pass less.
-        correction = math.sqrt(1 - beta2**t)
-        step_by_spread(w, mean, spare, squares, lr * correction / (1 - beta1**t), own["eps"] * correction)
+        rates = corrected(lr, t, own)
+        step_by_spread(w, mean, spare, squares, rates.lr, rates.eps)
 
 
 class AdamW(Adam):
@@ -124,9 +130,18 @@ class AdamW(Adam):
                  eps: float = 1e-8, weight_decay: float = 0.01, **common: Unpack[Common]) -> None:
         Optimizer.__init__(self, parameters, lr, {"betas": betas, "eps": eps, "weight_decay": weight_decay}, **common)
 
+    @compiled_as("adam", lambda lr, t, own: corrected(lr, t, own)._replace(decay=lr * own["weight_decay"]))
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         w *= 1 - lr * own["weight_decay"]
         super().update(w, g, spare, memory, lr, t, own)
+
+
+def corrected(lr: float, t: int, own: Settings) -> Rates:
+    """Adam's numbers. As at the end of the paper's section 2, both corrections go into the length of the step, which is
+    one pass less."""
+    beta1, beta2 = own["betas"]
+    correction = math.sqrt(1 - beta2**t)
+    return Rates(lr * correction / (1 - beta1**t), beta1, beta2, own["eps"] * correction)
 
 
 def running_mean_of_squares(squares: Array, g: Array, spare: Array, keep: float) -> None:

@@ -43,16 +43,26 @@ class Group:
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """One parameter's place in the flat array, from `start` to `stop`, and how many steps it has taken."""
+    """One parameter's place in the flat array, from `start` to `stop`, and how many steps it has taken.
+
+    columns: whether it is a matrix that lies in memory column by column (Fortran order), which it goes on doing.
+    """
 
     name: str
     parameter: Tensor
     group: Group
     start: int
     stop: int
+    shape: tuple[int, ...]
+    columns: bool
     steps: int = 0
     values: Array = field(init=False)  # views of the flat arrays, in the parameter's shape
     gradient: Array = field(init=False)
+
+    def part(self, flat: Array) -> Array:
+        """This parameter's part of a flat array, in its shape: a view."""
+        part = flat[self.start:self.stop]
+        return part.reshape(self.shape[::-1]).T if self.columns else part.reshape(self.shape)
 
 
 def lay_out(parameters: Parameters, lr: float, defaults: Settings) -> tuple[list[Group], list[Slot]]:
@@ -69,7 +79,8 @@ def lay_out(parameters: Parameters, lr: float, defaults: Settings) -> tuple[list
             if home.setdefault(id(parameter), group) is not group:
                 raise ValueError(f"parameter {name} is in two groups; leave it in one.")
             start = slots[-1].stop if slots else 0
-            slots.append(Slot(name, parameter, group, start, start + parameter.size))
+            columns = parameter.ndim == 2 and np.isfortran(parameter.data)
+            slots.append(Slot(name, parameter, group, start, start + parameter.size, parameter.shape, columns))
             group.parameters.append(parameter)
     if not slots:
         raise ValueError("an optimizer needs at least one parameter, got none.")

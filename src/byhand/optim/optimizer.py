@@ -8,12 +8,13 @@ are.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from byhand import kernels
 from byhand.optim.groups import Array, Group, Parameters, Settings, Slot, checked, lay_out
 
 BLOCK = 1 << 17  # numbers updated at a time: few enough for the processor's cache, many enough to hide Python's cost
@@ -22,6 +23,37 @@ ELSEWHERE = {  # where a setting that people look for is to be found
     "nesterov": "; take Nesterov.",
     "weight_decay": ": it is AdamW's. What other frameworks call weight_decay here is l2.",
 }
+
+
+class Rates(NamedTuple):
+    """The numbers in a compiled rule; `kernels/jit/update.py` says what they are in each."""
+
+    lr: float
+    setting1: float = 0.0
+    setting2: float = 0.0
+    eps: float = 0.0
+    decay: float = 0.0
+
+
+class Rule(NamedTuple):
+    """The name of a compiled rule, and what its numbers are, given lr, t and the group's settings."""
+
+    name: str
+    rates: Callable[[float, int, Settings], Rates]
+
+
+Update = TypeVar("Update", bound=Callable[..., None])
+
+
+def compiled_as(name: str, rates: Callable[[float, int, Settings], Rates]) -> Callable[[Update], Update]:
+    """Marks an `update` that has a compiled rule which gives the same numbers. The mark is on the formula, so whoever
+    overrides the formula is rid of the rule."""
+
+    def mark(update: Update) -> Update:
+        update.rule = Rule(name, rates)  # type: ignore[attr-defined]
+        return update
+
+    return mark
 
 
 @dataclass(eq=False, slots=True)
@@ -67,18 +99,20 @@ class Optimizer(ABC):
         self.clip_norm: float | None = checked("clip_norm", clip_norm)
         settings = {"l1": l1, "l2": l2, "clip_value": clip_value, "max_norm": max_norm, **(own or {})}
         self.groups, self.slots = lay_out(parameters, self._lr, settings)
-        self.flat: Array = np.concatenate([slot.parameter.data.reshape(-1) for slot in self.slots])
+        self.flat: Array = np.concatenate([slot.parameter.data.ravel("F" if slot.columns else "C")
+                                           for slot in self.slots])
         self.gradient: Array = np.zeros_like(self.flat)
         self.memory: dict[str, Array] = {name: np.zeros_like(self.flat) for name in self.remembers}
-        self.spare: Array = np.empty_like(self.flat[:BLOCK])
+        self.spares: Array = np.empty((2, min(BLOCK, self.flat.size)), self.flat.dtype)
         self._bind()
 
     @abstractmethod
     def update(self, w: Array, g: Array, spare: Array, memory: list[Array], lr: float, t: int, own: Settings) -> None:
         """The algorithm: change the parameters w in place, given their gradients g.
 
-        All arrays are flat and of the same length; g and spare may be overwritten. memory: what is remembered of these
-        parameters, in the order of `remembers`. t: which step of theirs this is, from 1. own: the group's settings.
+        All arrays are flat and of the same length; g (a copy) and spare may be overwritten. memory: what is remembered
+        of these parameters, in the order of `remembers`. t: which step of theirs this is, from 1. own: the group's
+        settings. An `update` may say by `compiled_as` that the compiled kernels know it too.
         """
 
     def step(self) -> None:
@@ -89,9 +123,9 @@ class Optimizer(ABC):
         moving = self._gather()
         runs = joined(moving)
         with np.errstate(over="ignore", invalid="ignore"):  # whoever watches the loss says it better, and once
-            self._clip(runs)
+            factor = self._shortening(runs)
             for run in runs:
-                self._update(run)
+                self._update(run, factor)
             for slot in moving:
                 if slot.group.settings["max_norm"] is not None:
                     shorten_rows(slot.values, slot.group.settings["max_norm"])
@@ -114,13 +148,14 @@ class Optimizer(ABC):
     def state_dict(self) -> dict[str, Any]:
         """All that it takes, besides the parameters, to go on as if nothing had happened, to the bit.
 
-        "arrays" holds copies of the memory and each parameter's count of steps; the rest are names, numbers and None,
-        ready for JSON.
+        "arrays" holds copies of the memory, with each parameter's numbers in the order of its shape, and each
+        parameter's count of steps; the rest are names, numbers and None, ready for JSON.
         """
-        steps = np.array([slot.steps for slot in self.slots])
+        arrays = {name: np.concatenate([slot.part(array).reshape(-1) for slot in self.slots])
+                  for name, array in self.memory.items()}
         return {"algorithm": type(self).__name__, "lr": self.lr, "clip_norm": self.clip_norm,
                 "groups": [dict(group.settings) for group in self.groups],
-                "arrays": {"steps": steps, **{name: array.copy() for name, array in self.memory.items()}}}
+                "arrays": {"steps": np.array([slot.steps for slot in self.slots]), **arrays}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` returned, settings included.
@@ -143,8 +178,8 @@ class Optimizer(ABC):
             group.settings = settings
         for slot, steps in zip(self.slots, state["arrays"]["steps"], strict=True):
             slot.steps = int(steps)
-        for name, array in self.memory.items():
-            array[...] = state["arrays"][name]
+            for name, array in self.memory.items():
+                slot.part(array)[...] = state["arrays"][name][slot.start:slot.stop].reshape(slot.shape)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copied or unpickled view is an array of its own: tie the parameters to the flat array again."""
@@ -153,9 +188,8 @@ class Optimizer(ABC):
 
     def _bind(self) -> None:
         for slot in self.slots:
-            shape = slot.parameter.shape
-            slot.values = slot.parameter.data = self.flat[slot.start:slot.stop].reshape(shape)
-            slot.gradient = self.gradient[slot.start:slot.stop].reshape(shape)
+            slot.values = slot.parameter.data = slot.part(self.flat)
+            slot.gradient = slot.part(self.gradient)
 
     def _gather(self) -> list[Slot]:
         """Put the gradients next to each other; return the places of the parameters that have one."""
@@ -172,36 +206,61 @@ class Optimizer(ABC):
                 if grad.shape != slot.values.shape:
                     raise ValueError(f"the gradient of parameter {slot.name} has shape {grad.shape}; it needs "
                                      f"{slot.values.shape}.")
-                slot.gradient[...] = grad
+                if grad is not slot.gradient:  # unless it was put there in the first place
+                    slot.gradient[...] = grad
                 moving.append(slot)
         for slot in moving:
             slot.steps += 1
         return moving
 
-    def _clip(self, runs: list[Run]) -> None:
+    def _shortening(self, runs: list[Run]) -> float:
+        """What the gradients are to be multiplied by, to be no longer than clip_norm."""
+        if self.clip_norm is None:
+            return 1.0
+        squares = 0.0
         for run in runs:
-            limit = run.group.settings["clip_value"]
-            if limit is not None:
-                g = self.gradient[run.start:run.stop]
-                np.clip(g, -limit, limit, out=g)
-        if self.clip_norm is not None:  # in float64, where the square of any float32 has room
-            length = math.sqrt(sum(float(np.square(self.gradient[run.start:run.stop], dtype=np.float64).sum())
-                                   for run in runs))
-            if self.clip_norm < length < math.inf:
-                for run in runs:
-                    self.gradient[run.start:run.stop] *= self.clip_norm / length
+            for part in blocks(run):
+                g = clipped(self.gradient[part], run.group, self.spares[0])
+                squares += float(np.square(g, dtype=np.float64).sum())  # there any float32's square has room
+        length = math.sqrt(squares)
+        return self.clip_norm / length if self.clip_norm < length < math.inf else 1.0
 
-    def _update(self, run: Run) -> None:
+    def _update(self, run: Run, factor: float) -> None:
         own = run.group.settings
         lr, l1, l2 = self._lr * own["lr_ratio"], own["l1"], own["l2"]
-        for start in range(run.start, run.stop, BLOCK):
-            part = slice(start, min(start + BLOCK, run.stop))
-            w, g, spare = self.flat[part], self.gradient[part], self.spare[:part.stop - start]
+        rule: Rule | None = getattr(self.update, "rule", None)
+        if rule and kernels.in_use() == "jit" and self.flat.dtype in (np.float32, np.float64):
+            part = slice(run.start, run.stop)
+            memory = {name: array[part] for name, array in self.memory.items()}
+            jit: Any = kernels.compiled()
+            jit.step(rule.name, self.flat[part], self.gradient[part], memory, rule.rates(lr, run.steps, own), l1, l2,
+                     own["clip_value"] or math.inf, factor)
+            return
+        for part in blocks(run):
+            w, g = self.flat[part], clipped(self.gradient[part], run.group, self.spares[0])
+            spare = self.spares[1, :len(w)]
+            if factor != 1:
+                g *= factor
             if l1:
                 g += np.multiply(np.sign(w, out=spare), l1, out=spare)
             if l2:
                 g += np.multiply(w, l2, out=spare)
             self.update(w, g, spare, [array[part] for array in self.memory.values()], lr, run.steps, own)
+
+
+def blocks(run: Run) -> Iterator[slice]:
+    """A run in parts that are small enough for the processor's cache."""
+    for start in range(run.start, run.stop, BLOCK):
+        yield slice(start, min(start + BLOCK, run.stop))
+
+
+def clipped(gradient: Array, group: Group, room: Array) -> Array:
+    """A copy of a gradient, in `room`, with no element larger than clip_value."""
+    g, limit = room[:len(gradient)], group.settings["clip_value"]
+    g[...] = gradient
+    if limit is not None:
+        np.clip(g, -limit, limit, out=g)
+    return g
 
 
 def joined(slots: list[Slot]) -> list[Run]:

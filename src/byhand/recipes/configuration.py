@@ -1,8 +1,8 @@
 """`config.json`: all it takes to repeat a run, and to tell whether the run that goes on is still the one that began.
 
 The data is known by its content, so it may have moved meanwhile. Another recipe, other settings or other data would
-make another run of it, and are refused. Other versions, or another number of threads, make the same run with other last
-bits, and are named.
+make another run of it, and are refused. Other versions or kernels, or another number of threads, make the same run with
+other last bits, and are named.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ def surroundings() -> dict[str, Any]:
     code = hashlib.sha256()
     for path in sorted(Path(byhand.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
-    return {"threads": kernels.get_num_threads(), "kernels": "numpy", "byhand": byhand.__version__,
+    return {"threads": kernels.get_num_threads(), "kernels": kernels.in_use(), "byhand": byhand.__version__,
             "code_sha256": code.hexdigest(), "numpy": np.__version__, "blas": kernels.blas(),
+            "numba": version("numba") if kernels.in_use() == "jit" else "not in use",
             "python": platform.python_version(), "machine": platform.machine()}
 
 

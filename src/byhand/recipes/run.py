@@ -225,7 +225,7 @@ def figures(recipe: Recipe, data: Splits, parts: Parts, model: Module, run: Run,
         "test_interval": None if test.interval is None else list(test.interval),
         "train_seconds": round(run.seconds, 3),
         "samples_per_second": round(run.step / run.batches * run.samples / max(run.seconds, 1e-9), 1),
-        "kernels": "numpy", "threads": kernels.get_num_threads(), "stopped": run.stopped or None,
+        "kernels": kernels.in_use(), "threads": kernels.get_num_threads(), "stopped": run.stopped or None,
     }
 
 

@@ -57,12 +57,6 @@ def layer_norm_gradient(g: Array, normalized: Array, inverse_spread: Array, ndim
     return (g - g.mean(axis=axes, keepdims=True) - normalized * along) * inverse_spread
 
 
-def dropout_mask(x: Array, p: float, rng: np.random.Generator) -> Array:
-    """0 with probability p, else 1 / (1 - p), in x's shape and dtype, drawn from `rng`."""
-    kept: Array = np.asarray(rng.random(x.shape, dtype=np.float32) >= p)
-    return kept.astype(x.dtype) / x.dtype.type(1 - p)
-
-
 def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[Array, Array]:
     """-Σ target · ln softmax(logits) of each row, and its gradient, softmax · Σ target - target (Bridle 1990).
 

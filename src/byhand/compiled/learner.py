@@ -1,0 +1,238 @@
+"""Training by a compiled program: one step at a time, or many in one call.
+
+One step at a time is for whoever wants to look: the gradients are where they always are before the optimizer uses them.
+When nobody needs to look for a while, a stretch of steps is taken in one call, with no Python between the batches. Both
+give the same bits, since they run the same code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from byhand import losses
+from byhand.compiled.writing import Array, Row, placed, program_of, written
+from byhand.data import Dataset, Loader
+from byhand.kernels import get_num_threads
+from byhand.kernels.jit import program
+from byhand.kernels.jit.update import RULES
+from byhand.kernels.threads import team
+from byhand.nn.module import Module
+from byhand.optim import Optimizer
+from byhand.tensor import Tensor
+
+CHUNK = 128  # samples that a thread takes through the network at a time, where the batch has more
+FEWEST = 4  # samples for which a thread is worth waking
+NO_RATES, NO_NUMBERS, NO_BYTES = np.zeros((0, 5)), np.zeros(0), np.zeros(0, np.uint8)
+ELSEWHERE = program.Loss(program.ELSEWHERE, 0.0, 1.0)
+
+
+class Learner:
+    """Trains a network whose layers a program can run.
+
+    It works on the optimizer's flat array of parameters, and leaves the gradients where the optimizer and callbacks
+    look for them. `loss` is the loss where the program knows it, else None.
+    """
+
+    def __init__(self, rows: Sequence[Row], model: Module, optimizer: Optimizer, batch_size: int,
+                 loss: program.Loss | None) -> None:
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.norms = [row.norm for row in rows if row.norm is not None]
+        self.norm_places = [math.prod(row.inputs[1:]) for row in rows if row.norm is not None]
+        self.drops = any(row.kind == program.DROPOUT for row in rows)
+        self.width = math.prod(rows[-1].outputs)
+        self.threads = self.threads_for(batch_size)
+        shard = -(-batch_size // self.threads)
+        whole = loss is None or self.norms  # all samples must be there at once
+        self.chunk = shard if whole else min(shard, CHUNK)
+        starts = {id(slot.parameter): slot.start for slot in optimizer.slots}
+        layout = placed(rows, self.chunk, True, lambda parameter: starts[id(parameter)])
+        gradients = np.zeros((self.threads, optimizer.flat.size), optimizer.flat.dtype)
+        self.program = program_of(rows, layout, self.threads, optimizer.flat, gradients)
+        optimizer.gradient = gradients[0]
+        optimizer._bind()
+        self.compile()
+
+    def compile(self) -> None:
+        """See to it that nothing has to be compiled when training has begun: a call that takes no step."""
+        nothing, none = self.program.parameters[:0], np.zeros(0, np.int64)
+        samples = flat_samples(np.zeros((1, 1), np.uint8), none, kind=nothing.dtype)
+        for inputs in (samples.inputs, np.zeros(1, nothing.dtype)):
+            program.run(0, 1, program.LEARN, self.program, samples._replace(inputs=inputs), ELSEWHERE, no_rule(nothing),
+                        program.Steps(none, 1, 1, none, NO_RATES, NO_NUMBERS, NO_BYTES, nothing))
+
+    def threads_for(self, batch: int) -> int:
+        """How many threads share a batch: fewer than there are, if it is small."""
+        return min(get_num_threads(), -(-batch // FEWEST))
+
+    def seeds(self, steps: int, rng: np.random.Generator) -> Array:
+        """What dropout draws from in each step."""
+        return np.array([rng.integers(2**62) if self.drops else 0 for _ in range(steps)], np.int64)
+
+    def too_few(self, samples: int) -> bool:
+        """Whether a batch norm would see a single value a channel, which has no variance."""
+        return any(samples * places < 2 for places in self.norm_places)
+
+    def whole(self, loader: Loader) -> program.Samples | None:
+        """The data set as a program reads it by itself; None where Python has to prepare each batch, or to take part in
+        each step."""
+        optimizer, inputs = self.optimizer, loader.dataset.inputs
+        plain = (type(inputs) is np.ndarray and inputs.flags.c_contiguous and inputs.dtype in (np.uint8, loader.dtype)
+                 and loader.augment is None)
+        free = (self.loss is not None and len(optimizer.groups) == 1 and optimizer.clip_norm is None
+                and optimizer.groups[0].settings["max_norm"] is None and hasattr(optimizer.update, "rule"))
+        if not (plain and free):
+            return None
+        factors = () if loader.normalize is None else loader.normalize.factors(inputs, loader.dtype)
+        return flat_samples(inputs, loader.dataset.targets, *factors, kind=loader.dtype)
+
+    def snapshot(self, rng: np.random.Generator) -> Callable[[], None]:
+        """How to go back to where everything is now."""
+        optimizer, dice = self.optimizer, rng.bit_generator.state
+        kept = [(array, array.copy()) for array in (optimizer.flat, *optimizer.memory.values(), *(
+            buffer for norm in self.norms
+            for buffer in (norm.running_mean, norm.running_var, norm.num_batches_tracked)))]
+        steps = [slot.steps for slot in optimizer.slots]
+
+        def back() -> None:
+            rng.bit_generator.state = dice
+            for array, before in kept:
+                array[...] = before
+            for slot, before in zip(optimizer.slots, steps, strict=True):
+                slot.steps = before
+
+        return back
+
+    # --- one step -----------------------------------------------------------------------------------------------------
+
+    def gradients(self, inputs: Array, targets: Array, loss: Callable[[Tensor], Tensor],
+                  rng: np.random.Generator) -> tuple[float, Array]:
+        """Take one batch there and back. Returns its loss, and which samples were answered rightly or, where the loss is
+        computed by `loss(outputs)`, the outputs."""
+        count = len(inputs)
+        samples = flat_samples(inputs, targets if self.loss else None, kind=inputs.dtype)
+        steps = program.Steps(np.arange(count), count, self.chunk, self.seeds(1, rng), NO_RATES, np.empty(count),
+                              np.empty(count, np.uint8), np.empty(0 if self.loss else count * self.width, inputs.dtype))
+        if self.loss:
+            self.run(program.LEARN, samples, steps)
+            self.offer_gradients()
+            return float(steps.losses.mean()), steps.correct
+        self.run(program.SHOW, samples, steps)
+        outputs = Tensor(steps.outputs.reshape(count, self.width).copy(), requires_grad=True)
+        value = loss(outputs)
+        value.backward()
+        steps.outputs[:] = outputs.grad.reshape(-1)
+        self.run(program.TURN_BACK, samples, steps, norms_move=False)
+        self.offer_gradients()
+        return value.item(), outputs.data
+
+    def offer_gradients(self) -> None:
+        """Let each parameter's `grad` be its stretch of the gradients."""
+        for slot in self.optimizer.slots:
+            slot.parameter.grad = slot.gradient
+
+    # --- many steps ---------------------------------------------------------------------------------------------------
+
+    def stretch(self, samples: program.Samples, order: Array, batch_size: int, rates: Sequence[float],
+                rng: np.random.Generator) -> tuple[Array, Array]:
+        """Take the samples of these numbers in batches, and move the parameters after each, with these learning rates.
+        Returns the loss of each batch, and how many of its samples were answered rightly."""
+        optimizer, count = self.optimizer, len(rates)
+        rule, own, slots = optimizer.update.rule, optimizer.groups[0].settings, optimizer.slots
+        numbers = np.array([rule.rates(lr * own["lr_ratio"], slots[0].steps + 1 + i, own)
+                            for i, lr in enumerate(rates)], np.float64)
+        nothing = optimizer.flat[:0]
+        memory = optimizer.memory
+        limit = own["clip_value"]
+        moves = program.Rule(RULES.index(rule.name), own["l1"], own["l2"], math.inf if limit is None else limit,
+                             memory.get("velocity", memory.get("mean", nothing)), memory.get("squares", nothing))
+        steps = program.Steps(order, batch_size, self.chunk, self.seeds(count, rng), numbers, np.empty(len(order)),
+                              np.empty(len(order), np.uint8), nothing)
+        self.run(program.LEARN, samples, steps, moves, count)
+        for slot in slots:
+            slot.steps += count
+            slot.parameter.version += count
+        starts = range(0, len(order), batch_size)
+        batch_losses = np.array([steps.losses[start:start + batch_size].mean() for start in starts])
+        return batch_losses, np.add.reduceat(steps.correct, starts, dtype=np.int64)
+
+    def run(self, task: int, samples: program.Samples, steps: program.Steps, rule: program.Rule | None = None,
+            count: int = 1, norms_move: bool = True) -> None:
+        """One call of the program by all its threads."""
+        for slot in self.optimizer.slots:
+            if slot.parameter.data is not slot.values:  # somebody has put another array in its place
+                slot.values[...] = slot.parameter.data
+                slot.parameter.data = slot.values
+        place = 0
+        for norm in self.norms:
+            size = norm.num_features
+            self.program.statistics[place:place + size] = norm.running_mean
+            self.program.statistics[place + size:place + 2 * size] = norm.running_var
+            place += -(-2 * size // 16) * 16
+        threads = self.threads_for(min(steps.batch_size, len(steps.order)))
+        self.program.counter[0] = 0
+        nothing = self.program.parameters[:0]
+        team.share(threads, program.run, task, self.program, samples, self.loss or ELSEWHERE,
+                         rule or no_rule(nothing), steps)
+        place = 0
+        for norm in self.norms:
+            size = norm.num_features
+            norm.running_mean[...] = self.program.statistics[place:place + size]
+            norm.running_var[...] = self.program.statistics[place + size:place + 2 * size]
+            place += -(-2 * size // 16) * 16
+            if norms_move:
+                norm.num_batches_tracked += count
+
+
+def no_rule(nothing: Array) -> program.Rule:
+    """For a call that moves no parameters."""
+    return program.Rule(0, 0.0, 0.0, math.inf, nothing, nothing)
+
+
+def flat_samples(inputs: Array, targets: Array | None = None, scale: Array | None = None,
+                 shift: Array | None = None, *, kind: Any) -> program.Samples:
+    """Inputs (N, ...) and classes as a program reads them that computes in this kind of number."""
+    scale, shift = np.ones(1, kind) if scale is None else scale, np.zeros(1, kind) if shift is None else shift
+    channels = inputs.shape[1] if inputs.ndim == 4 else scale.size
+    size = inputs.size // len(inputs)
+    return program.Samples(
+        inputs.reshape(-1), np.zeros(0, np.int64) if targets is None else targets.astype(np.int64, copy=False),
+        *(np.ascontiguousarray(np.broadcast_to(a.reshape(-1), channels)) for a in (scale, shift)), size,
+        size // channels)
+
+
+def known_loss(loss: Any) -> program.Loss | None:
+    """The loss as a program knows it, if it does."""
+    options = {}
+    if isinstance(loss, partial) and not loss.args:
+        loss, options = loss.func, loss.keywords
+    if loss is losses.cross_entropy and options.keys() <= {"label_smoothing"}:
+        return program.Loss(program.CROSS_ENTROPY, float(options.get("label_smoothing", 0.0)), 1.0)
+    return None
+
+
+def learner(model: Module, optimizer: Optimizer, loss: Any, loader: Loader) -> Learner | None:
+    """A Learner for this training, or None where its network cannot be written down, its parameters are not just those
+    of the optimizer, or its samples are not of the network's precision."""
+    rows = written(model, loader.dataset.inputs.shape[1:], learning=True)
+    parameters = {id(p) for p in model.parameters() if p.requires_grad}
+    places = {id(slot.parameter): slot for slot in optimizer.slots}
+    if rows is None or len(parameters) < len(model.parameters()) or places.keys() != parameters:
+        return None
+    if not all(places[id(row.weight)].columns for row in rows if row.kind == program.LINEAR):
+        return None  # somebody's own weights, which lie in another order
+    if optimizer.flat.dtype != loader.dtype:
+        return None
+    known = known_loss(loss) if is_classes(loader.dataset, math.prod(rows[-1].outputs)) else None
+    return Learner(rows, model, optimizer, min(loader.batch_size, len(loader.dataset)), known)
+
+
+def is_classes(dataset: Dataset, width: int) -> bool:
+    """Whether the targets are classes for so many outputs, all samples counting the same."""
+    targets = dataset.targets
+    return (targets.ndim == 1 and targets.dtype.kind in "iu" and dataset.weights is None and width > 1
+            and bool(targets.min() >= 0 and targets.max() < width))

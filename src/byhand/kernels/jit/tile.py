@@ -1,0 +1,325 @@
+"""How a convolution becomes fast: one register tile.
+
+A processor can add up products far faster than it can fetch numbers. So the art is to fetch little and to use what was
+fetched often. Look at a table with P rows and V·L columns of sums, where L numbers make a vector, the widest thing that
+the processor computes with at once (L is 16 on AVX-512, 8 on AVX2, 4 on NEON and SSE2). To add one more product to
+every sum we need P single numbers and V vectors:
+
+                     V vectors of b                       each step fetches P + V things
+                   [ b b b b | b b b b ]                  and does P · V fused multiply-adds
+        P     a    [ + + + + | + + + + ]
+     numbers  a    [ + + + + | + + + + ]                  sums += a ⊗ b
+      of a    a    [ + + + + | + + + + ]
+
+The sums never leave the processor's registers until they are done, which is why this is called a register tile (Goto
+and van de Geijn 2008). With 28 vectors of sums, 16 fetches feed 28 multiply-adds: the arithmetic is the limit, as it
+should be.
+
+Everything heavy in a neural network is this tile, and what differs is only where the numbers lie. So a tile gets two
+lists of places: `rows` says where the row of each sum begins in a, and `taps` which steps lead through that row.
+
+| what | a row of sums belongs to | a | b | summed over |
+| --- | --- | --- | --- | --- |
+| convolution | a pixel of the result | the picture | filters | the window |
+| gradient of its weights | a number in the window | the picture | slopes | all pixels of the result |
+| gradient of its input | a pixel of the picture | slopes | filters, turned round | the window |
+| linear layer | a sample | inputs | weights | inputs |
+| gradient of its weights | an input | inputs | slopes | samples |
+| gradient of its input | a sample | slopes | weights, transposed | outputs |
+
+Look at the first two: the gradient of the weights is the convolution with its two lists exchanged.
+
+So this file has the one thing that is written in the processor's own terms, by way of LLVM (the compiler that Numba
+uses): a function that builds the tile for given P and V. Numba alone cannot be told to keep a table in registers.
+"""
+
+from functools import cache
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import config
+from numba.extending import intrinsic
+
+from byhand.kernels.jit.cache import kept_library, note_need
+
+INT, SHORT, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+
+
+def host() -> tuple[int, int]:
+    """Bytes in a vector of this processor, and how many vectors its registers hold."""
+    features = config.CPU_FEATURES
+    if features is None:
+        features = binding.get_host_cpu_features().flatten()
+    if "+avx512f" in features:
+        return 64, 32
+    if "+avx2" in features and "+fma" in features:
+        return 32, 16
+    return 16, 32 if "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple() else 16
+
+
+VECTOR, REGISTERS = host()
+WIDE = (REGISTERS - 4) // 2  # rows of a tile two vectors wide: beside its sums, two vectors and a number need room
+TALL = min(14, REGISTERS - 4)  # rows of a tile that is one vector wide
+SHAPES = [(rows, 2) for rows in range(1, WIDE + 1)] + [(rows, 1) for rows in range(1, TALL + 1)]
+FRESH, ADD, BIAS = 0, 1, 2  # what the sums begin with: zeros, what is there already, or a bias
+
+
+@intrinsic
+def lanes(typing: Any, array: Any) -> Any:
+    """How many numbers of this array's kind make a vector: a constant for the compiler."""
+    count = VECTOR * 8 // array.dtype.bitwidth
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(INT, count)
+
+    return types.int64(array), generate
+
+
+class Vectors:
+    """The few words that a tile is written in, for vectors of one kind of number."""
+
+    def __init__(self, builder: Any, element: Any) -> None:
+        self.builder, self.element = builder, element
+        self.bytes = 4 if isinstance(element, ir.FloatType) else 8
+        self.lanes = VECTOR // self.bytes
+        self.type = ir.VectorType(element, self.lanes)
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+        self.name = f"v{self.lanes}f{8 * self.bytes}"
+
+    def function(self, name: str, returns: Any, *takes: Any) -> Any:
+        """One of LLVM's own functions."""
+        known = self.builder.module.globals.get(name)
+        return known or ir.Function(self.builder.module, ir.FunctionType(returns, takes), name)
+
+    def repeated(self, number: Any, vector: Any = None) -> Any:
+        """A vector that holds the same number in every lane."""
+        vector = vector or self.type
+        empty = ir.Constant(vector, ir.Undefined)
+        first = self.builder.insert_element(empty, number, ir.Constant(SHORT, 0))
+        return self.builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(SHORT, self.lanes),
+                                                                     [0] * self.lanes))
+
+    def first(self, count: Any) -> Any:
+        """A mask: which lanes are among the first `count`."""
+        numbers = ir.VectorType(INT, self.lanes)
+        return self.builder.icmp_signed("<", ir.Constant(numbers, list(range(self.lanes))),
+                                        self.repeated(count, numbers))
+
+    def place(self, base: Any, index: Any, vector: int) -> Any:
+        """Where in memory the vector lies that is `vector` vectors after base[index]."""
+        at = self.builder.add(index, ir.Constant(INT, vector * self.lanes))
+        return self.builder.bitcast(self.builder.gep(base, [at]), self.type.as_pointer())
+
+    def load(self, base: Any, index: Any, vector: int, mask: Any) -> Any:
+        """A vector from memory; of the lanes that a mask leaves out, nothing is touched, and they are 0."""
+        place = self.place(base, index, vector)
+        if mask is None:
+            loaded = self.builder.load(place)
+            loaded.align = self.bytes
+            return loaded
+        masks = ir.VectorType(BIT, self.lanes)
+        load = self.function(f"llvm.masked.load.{self.name}.p0", self.type, place.type, SHORT, masks, self.type)
+        return self.builder.call(load, [place, ir.Constant(SHORT, self.bytes), mask, self.zero])
+
+    def store(self, value: Any, base: Any, index: Any, vector: int, mask: Any) -> None:
+        """A vector to memory, or those of its lanes that the mask names."""
+        place = self.place(base, index, vector)
+        if mask is None:
+            self.builder.store(value, place).align = self.bytes
+            return
+        masks = ir.VectorType(BIT, self.lanes)
+        store = self.function(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), self.type, place.type, SHORT, masks)
+        self.builder.call(store, [value, place, ir.Constant(SHORT, self.bytes), mask])
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """a · b + c, in one instruction where the processor has one."""
+        fma = self.function(f"llvm.fmuladd.{self.name}", self.type, self.type, self.type, self.type)
+        return self.builder.call(fma, [a, b, c])
+
+    def relu(self, value: Any) -> Any:
+        """max(value, 0); what is not a number stays so."""
+        below = self.builder.fcmp_ordered("<", value, self.zero)
+        return self.builder.select(below, self.zero, value)
+
+
+# --- the machine code -------------------------------------------------------------------------------------------------
+
+POINTERS = ("a", "rows", "taps", "b", "c", "bias")
+ORDER = ("height", "width", "last", "a", "a0", "rows", "row0", "taps", "tap_count", "run", "a_step", "b", "b0", "b_tap",
+         "b_step", "c", "c0", "c_row", "tiles", "begin", "bias", "bias0", "relu")
+ELEMENTS = {32: ir.FloatType(), 64: ir.DoubleType()}
+
+
+def symbol(bits: int) -> str:
+    """The name under which kernels find the tile for numbers of so many bits."""
+    return f"byhand_tile_f{bits}"
+
+
+def function_type(bits: int) -> Any:
+    """The tile as a function in C: pointers and whole numbers."""
+    pointer = {name: (INT if name in ("rows", "taps") else ELEMENTS[bits]).as_pointer() for name in POINTERS}
+    return ir.FunctionType(ir.VoidType(), [pointer.get(name, INT) for name in ORDER])
+
+
+def machine_code(bits: int) -> Any:
+    """The tile for numbers of so many bits, as LLVM reads it: a jump to the shape that is asked for, each of which is
+    one nest of loops."""
+    module = ir.Module(symbol(bits))
+    function = ir.Function(module, function_type(bits), symbol(bits))
+    builder = ir.IRBuilder(function.append_basic_block("begin"))
+    done = builder.append_basic_block("done")
+    shape = builder.add(builder.mul(function.args[1], ir.Constant(INT, 64)), function.args[0])
+    choice = builder.switch(shape, done)
+    for height, width in SHAPES:
+        block = builder.append_basic_block(f"tile_{height}_{width}")
+        choice.add_case(ir.Constant(INT, width * 64 + height), block)
+        builder.position_at_end(block)
+        sums_of_products(builder, height, width, *function.args[2:])
+        builder.branch(done)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return module
+
+
+@cache
+def provide(bits: int) -> None:
+    """See to it that kernels find the tile. It stands in a library of its own: compiled into each of the kernels that
+    use it, it would be compiled a dozen times."""
+    library = kept_library(symbol(bits), lambda: machine_code(bits))
+    binding.add_symbol(symbol(bits), library.get_pointer_to_function(symbol(bits)))
+
+
+def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a0: Any, rows: Any, row0: Any, taps: Any,
+                     tap_count: Any, run: Any, a_step: Any, b: Any, b0: Any, b_tap: Any, b_step: Any, c: Any, c0: Any,
+                     c_row: Any, tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> None:
+    """The loops of a tile with `height` · `width` vectors of sums, which are values here and registers later."""
+    words = Vectors(builder, a.type.pointee)
+    table = [(row, vector) for row in range(height) for vector in range(width)]
+    zero, one, tall = (ir.Constant(INT, n) for n in (0, 1, height))
+    mask = words.first(last)
+    masks = [None] * (width - 1) + [mask]
+    before = builder.block
+    tile_begin, zeros, there, biased, start, over_taps, over_run, next_tap, finish, whole, cut, next_tile, after = (
+        builder.append_basic_block() for _ in range(13))
+
+    def loop_sums(*coming_from: tuple[Any, dict[Any, Any]]) -> dict[Any, Any]:
+        """The sums at the head of a loop or where ways meet: whatever they were at the end of the way taken."""
+        sums = {at: builder.phi(words.type) for at in table}
+        for block, values in coming_from:
+            for at in table:
+                sums[at].add_incoming(values[at], block)
+        return sums
+
+    builder.branch(tile_begin)
+
+    builder.position_at_end(tile_begin)  # for each tile: its rows follow those of the tile before
+    number = builder.phi(INT)
+    number.add_incoming(zero, before)
+    first = builder.mul(number, tall)
+    c_here = builder.add(c0, builder.mul(first, c_row))
+    row_here = builder.add(row0, first)
+    a_rows = [builder.add(a0, builder.load(builder.gep(rows, [builder.add(row_here, ir.Constant(INT, row))])))
+              for row in range(height)]
+    c_rows = [builder.add(c_here, builder.mul(ir.Constant(INT, row), c_row)) for row in range(height)]
+    ways = builder.switch(begin, zeros)
+    ways.add_case(ir.Constant(INT, ADD), there)
+    ways.add_case(ir.Constant(INT, BIAS), biased)
+    builder.position_at_end(zeros)
+    builder.branch(start)
+    builder.position_at_end(there)
+    old = {(row, v): words.load(c, c_rows[row], v, masks[v]) for row, v in table}
+    builder.branch(start)
+    builder.position_at_end(biased)
+    biases = [words.load(bias, bias0, v, masks[v]) for v in range(width)]
+    builder.branch(start)
+
+    builder.position_at_end(start)
+    sums = loop_sums((zeros, dict.fromkeys(table, words.zero)), (there, old),
+                     (biased, {(row, v): biases[v] for row, v in table}))
+    builder.branch(over_taps)
+
+    builder.position_at_end(over_taps)  # for each tap, an offset into a from the list of taps
+    tap, b_here = builder.phi(INT), builder.phi(INT)
+    tap.add_incoming(zero, start)
+    b_here.add_incoming(b0, start)
+    outer = loop_sums((start, sums))
+    a_tap = builder.load(builder.gep(taps, [tap]))
+    builder.branch(over_run)
+
+    builder.position_at_end(over_run)  # for each number of the run: here the time goes
+    step, a_at, b_at = builder.phi(INT), builder.phi(INT), builder.phi(INT)
+    for counter, first in ((step, zero), (a_at, a_tap), (b_at, b_here)):
+        counter.add_incoming(first, over_taps)
+    inner = loop_sums((over_taps, outer))
+    b_vectors = [words.load(b, b_at, v, masks[v]) for v in range(width)]
+    grown = {}
+    for row in range(height):
+        number_of_a = words.repeated(builder.load(builder.gep(a, [builder.add(a_rows[row], a_at)])))
+        for v in range(width):
+            grown[row, v] = words.multiply_add(number_of_a, b_vectors[v], inner[row, v])
+    for counter, by in ((step, one), (a_at, a_step), (b_at, b_step)):
+        counter.add_incoming(builder.add(counter, by), over_run)
+    for at in table:
+        inner[at].add_incoming(grown[at], over_run)
+    builder.cbranch(builder.icmp_signed("<", builder.add(step, one), run), over_run, next_tap)
+
+    builder.position_at_end(next_tap)
+    tap.add_incoming(builder.add(tap, one), next_tap)
+    b_here.add_incoming(builder.add(b_here, b_tap), next_tap)
+    for at in table:
+        outer[at].add_incoming(grown[at], next_tap)
+    builder.cbranch(builder.icmp_signed("<", builder.add(tap, one), tap_count), over_taps, finish)
+
+    builder.position_at_end(finish)
+    bent = builder.icmp_signed("!=", relu, zero)
+    result = {at: builder.select(bent, words.relu(grown[at]), grown[at]) for at in table}
+    builder.cbranch(builder.icmp_signed(">=", last, ir.Constant(INT, words.lanes)), whole, cut)
+    for block, with_masks in ((whole, [None] * width), (cut, masks)):  # stores under a mask are slow on some processors
+        builder.position_at_end(block)
+        for row, v in table:
+            words.store(result[row, v], c, c_rows[row], v, with_masks[v])
+        builder.branch(next_tile)
+
+    builder.position_at_end(next_tile)
+    number.add_incoming(builder.add(number, one), next_tile)
+    builder.cbranch(builder.icmp_signed("<", builder.add(number, one), tiles), tile_begin, after)
+    builder.position_at_end(after)
+
+
+class Tile:
+    """The name under which the tile is noted by code that calls it."""
+
+    provide = staticmethod(provide)
+
+
+@intrinsic
+def tile(typing: Any, height: Any, width: Any, last: Any, a: Any, a0: Any, rows: Any, row0: Any, taps: Any,
+         tap_count: Any, run: Any, a_step: Any, b: Any, b0: Any, b_tap: Any, b_step: Any, c: Any, c0: Any, c_row: Any,
+         tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> Any:
+    """For each row r from 0 up to tiles · height, and each column j of the tile:
+
+        c[c0 + r·c_row + j]  =  begin  +  Σ over t, i of
+            a[a0 + rows[row0 + r] + taps[t] + i·a_step]  ·  b[b0 + t·b_tap + i·b_step + j]
+
+    with t over the `tap_count` taps and i over `run`. height, width: the tile's shape, one of SHAPES, in rows and in
+    vectors; `last`: how many numbers of the last vector count. begin: FRESH (zeros), ADD (what is in c) or BIAS
+    (bias[bias0 + j]). relu: whether what is below 0 becomes 0. All arrays are flat; nothing but the elements named here
+    is touched. tap_count, run and tiles are at least 1.
+    """
+    given = dict(zip(ORDER, (height, width, last, a, a0, rows, row0, taps, tap_count, run, a_step, b, b0, b_tap, b_step,
+                             c, c0, c_row, tiles, begin, bias, bias0, relu), strict=True))
+    signature = types.void(*[given[name] if name in POINTERS else types.int64 for name in ORDER])
+    bits = a.dtype.bitwidth
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        provide(bits)
+        note_need(context, Tile, bits)
+        known = builder.module.globals.get(symbol(bits))
+        function = known or ir.Function(builder.module, function_type(bits), symbol(bits))
+        builder.call(function, [
+            context.make_array(kind)(context, builder, value).data if name in POINTERS else value
+            for name, kind, value in zip(ORDER, signature.args, arguments, strict=True)])
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -1,0 +1,92 @@
+"""An optimizer's step in one pass.
+
+In NumPy a step of Adam is a dozen operations, each of which goes through all the parameters. The processor then mostly
+waits for memory. Here every number is fetched once, changed completely, and put back, so that the step takes as long as
+reading and writing the arrays does.
+
+The rules are those of `optim/algorithms.py`, where each has its formula, its source and its name. Every operation is
+done in the same order and rounded in the same way as there, so the results are the same to the last bit.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from byhand.kernels.jit.cache import unit
+from byhand.kernels.jit.exponential import inlined
+from byhand.kernels.jit.sharing import Array, share
+
+RULES = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")
+SGD, MOMENTUM, NESTEROV, ADAGRAD, RMSPROP, ADAM = range(6)
+WORTH = 16  # so little is done with each number that many of them are needed before a thread is worth waking
+
+
+@unit
+def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1, l2, clip, factor):
+    """One step of the parameters w[first:last], by the slopes g (only read).
+
+    kind: one of the rules above; AdamW is ADAM with a `decay`. m, s: what the rule remembers, which is changed too: the
+    velocity (MOMENTUM, NESTEROV) or the mean slope (ADAM) in m, and the squares (ADAGRAD, RMSPROP, ADAM) in s; what it
+    does not use may be any array of the same kind. lr, eps: with Adam's corrections already in them. setting1:
+    momentum, or RMSprop's alpha, or Adam's β₁; setting2: Adam's β₂. decay: which part of w goes before the step.
+    clip: the largest size of a slope, inf for any; factor: what it is multiplied by then, to make all of them shorter;
+    l1, l2: how much of the weight's sign and of the weight is added to it.
+    """
+    number = w.dtype.type
+    w, g = w[first:last], g[first:last]
+    l1, l2, clip, factor = number(l1), number(l2), number(clip), number(factor)
+    rate, small, kept, setting = number(lr), number(eps), number(1 - decay), number(setting1)
+    if kind == SGD:
+        for i in range(len(w)):
+            w[i] -= rate * slope(w[i], g[i], l1, l2, clip, factor)
+    elif kind == MOMENTUM:
+        m = m[first:last]
+        for i in range(len(w)):
+            m[i] = m[i] * setting + slope(w[i], g[i], l1, l2, clip, factor)
+            w[i] -= m[i] * rate
+    elif kind == NESTEROV:
+        m = m[first:last]
+        for i in range(len(w)):
+            here = slope(w[i], g[i], l1, l2, clip, factor)
+            m[i] = m[i] * setting + here
+            w[i] -= (here + m[i] * setting) * rate
+    elif kind == ADAGRAD:
+        s = s[first:last]
+        for i in range(len(w)):
+            here = slope(w[i], g[i], l1, l2, clip, factor)
+            s[i] += here * here
+            w[i] -= here / (np.sqrt(s[i]) + small) * rate
+    elif kind == RMSPROP:
+        s, rest = s[first:last], number(1 - setting1)
+        for i in range(len(w)):
+            here = slope(w[i], g[i], l1, l2, clip, factor)
+            s[i] = s[i] * setting + here * here * rest
+            w[i] -= here / (np.sqrt(s[i]) + small) * rate
+    elif kind == ADAM:
+        m, s = m[first:last], s[first:last]
+        rest, setting_of_squares, rest_of_squares = number(1 - setting1), number(setting2), number(1 - setting2)
+        for i in range(len(w)):
+            here = slope(w[i], g[i], l1, l2, clip, factor)
+            s[i] = s[i] * setting_of_squares + here * here * rest_of_squares
+            m[i] = m[i] * setting + here * rest
+            w[i] = w[i] * kept - m[i] / (np.sqrt(s[i]) + small) * rate
+
+
+@inlined
+def slope(w, g, l1, l2, clip, factor):
+    """The slope at one parameter, clipped, shortened, and with what the penalties add. NaN stays NaN."""
+    number = type(w)
+    g = (clip if g > clip else -clip if g < -clip else g) * factor
+    if l1 != 0:
+        g += l1 * (number(1) if w > 0 else number(-1) if w < 0 else w)  # the sign; that of 0 is 0, that of NaN is NaN
+    if l2 != 0:
+        g += l2 * w
+    return g
+
+
+def step(rule: str, w: Array, g: Array, memory: Mapping[str, Array], rates: tuple[float, float, float, float, float],
+         l1: float, l2: float, clip: float, factor: float) -> None:
+    """One step of all the parameters w. rule: one of RULES. memory: what the rule remembers, under the names that it
+    has in `optim/algorithms.py`. rates: lr, setting1, setting2, eps and decay; for them and the rest see `update`."""
+    m, s = memory.get("velocity", memory.get("mean", w)), memory.get("squares", w)
+    share(update, w.size, w.size // WORTH, RULES.index(rule), w, g, m, s, *rates, l1, l2, clip, factor)

@@ -1,0 +1,374 @@
+"""Machine code that is kept: never stale, never half a file, and never in the way."""
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from io import StringIO
+
+import pytest
+from kernel_processes import BEGIN, PACKAGE, USE, USED, Processes, told
+
+from byhand.kernels.compiling import SENTENCE, Watcher, watched_by
+
+numba = pytest.importorskip("numba")
+cache = pytest.importorskip("byhand.kernels.jit.cache")
+
+
+@pytest.fixture
+def processes(tmp_path):
+    return Processes(tmp_path)
+
+
+def whole(path):
+    """Whether a file is as it was written."""
+    content = path.read_bytes()
+    return len(content) > 1000 and hashlib.sha256(content[32:]).digest() == content[:32]
+
+
+# --- never stale ------------------------------------------------------------------------------------------------------
+
+
+def test_any_change_of_any_kernel_is_another_folder(tmp_path):
+    copy = tmp_path / "kernels"
+    shutil.copytree(cache.KERNELS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    before = cache.digest(copy)
+    sources = sorted(copy.rglob("*.py"))
+    assert {"tile.py", "threads.py", "cache.py", "__init__.py"} <= {path.name for path in sources}
+    seen = {before}
+    for path in sources:
+        content = path.read_bytes()
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if content else b"#")
+        seen.add(cache.digest(copy))
+        path.write_bytes(content)
+        path.rename(path.with_name("renamed.py"))
+        seen.add(cache.digest(copy))
+        path.with_name("renamed.py").rename(path)
+    assert len(seen) == 1 + 2 * len(sources) and cache.digest(copy) == before
+    (copy / "new.py").touch()
+    assert cache.digest(copy) not in seen
+
+
+@pytest.mark.parametrize(("place", "value"), [
+    ("byhand.kernels.jit.cache.__version__", "9.9"), ("numba.__version__", "9.9"), ("llvmlite.__version__", "9.9"),
+    ("llvmlite.binding.llvm_version_info", (9, 9)), ("numpy.__version__", "9.9"), ("sys.version", "9.9"),
+    ("numba.core.config.CPU_NAME", "another"), ("numba.core.config.CPU_FEATURES", "+sse2"),
+    ("numba.core.config.OPT", 0), ("numba.core.config.BOUNDSCHECK", 1),
+])
+def test_so_is_another_version_processor_or_setting(place, value, monkeypatch):
+    before = cache.stamp("sources")
+    assert cache.stamp("sources") == before != cache.stamp("other sources")
+    monkeypatch.setattr(place, value)
+    assert cache.stamp("sources") != before
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Processes with a copy of the package, whose kernels may be changed. One there calls one in another file."""
+    package = tmp_path / "copy" / "byhand"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    begin = "from byhand.kernels.jit.cache import kernel\n"
+    (package / "kernels/jit/inner.py").write_text(f"{begin}\n@kernel\ndef inner(x):\n    x[0] = 1\n")
+    (package / "kernels/jit/outer.py").write_text(
+        f"{begin}from byhand.kernels.jit.inner import inner\n\n@kernel\ndef outer(x):\n    inner(x)\n")
+    return Processes(tmp_path, "from byhand.kernels.jit.outer import outer", package)
+
+
+CALL = BEGIN + "x = numbers()\nouter(x)\ntell(x[0].item())\n"
+
+
+def test_a_kernel_changes_with_one_that_it_calls_in_another_file(copied):
+    assert copied.run(CALL)[0] == {"compiled": 2, "found": 0, "result": [1]}
+    assert copied.run(CALL)[0] == {"compiled": 0, "found": 1, "result": [1]}
+    inner = copied.package / "kernels/jit/inner.py"
+    before = inner.read_text()
+    inner.write_text(before.replace("x[0] = 1", "x[0] = 2"))
+    assert copied.run(CALL)[0] == {"compiled": 2, "found": 0, "result": [2]}
+    inner.write_text(before)
+    assert copied.run(CALL)[0] == {"compiled": 0, "found": 1, "result": [1]}
+    assert len({path.parent for path in copied.files()}) == 2
+
+
+def test_sources_that_change_after_they_were_imported_are_not_taken_for_those(copied):
+    change = f"open({str(copied.package / 'kernels/threads.py')!r}, 'a').write('# new')\n"
+    assert copied.run(CALL.replace("x = ", f"{change}x = "))[0] == {"compiled": 2, "found": 0, "result": [1]}
+    assert copied.files() == []
+
+
+FACTORY = """
+from byhand.kernels.jit.cache import kernel
+
+def times(n):
+    @kernel
+    def multiply(x):
+        for i in range(x.size):
+            x[i] *= n
+    return multiply
+
+def before(first):
+    @kernel
+    def both(x):
+        first(x)
+    return both
+
+two, three = times(2), times(3)
+"""
+
+
+def test_kernels_that_a_function_makes_are_told_apart(tmp_path):
+    made = Processes(tmp_path, FACTORY)
+    program = BEGIN + "x = numbers()\ntwo(x), three(x)\ntell(x.tolist())\n"
+    assert made.run(program)[0] == {"compiled": 2, "found": 0, "result": [[0, 6, 12, 18, 24]]}
+    assert made.run(program)[0] == {"compiled": 0, "found": 2, "result": [[0, 6, 12, 18, 24]]}
+
+
+def test_what_cannot_be_told_apart_is_refused(tmp_path):
+    program = BEGIN + ("try:\n    before(two)(numbers())\nexcept TypeError as error:\n    tell(str(error))\n")
+    seen, _ = Processes(tmp_path, FACTORY).run(program)
+    assert seen["result"][0].startswith("the kernel before.<locals>.both is made of, or called with, something that is")
+
+
+# --- found again ------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_process_compiles_nothing(processes):
+    assert processes.run() == ({"compiled": 2, "found": 0, "result": USED}, "")
+    files = processes.files()
+    assert [path.name.partition("-")[0] for path in files] == ["double", "quadruple"] and all(map(whole, files))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    assert processes.run() == ({"compiled": 0, "found": 2, "result": USED}, "")
+    assert {path: path.stat().st_mtime_ns for path in processes.files()} == before
+
+
+def test_a_kernel_that_is_found_can_be_built_into_one_that_is_not(processes):
+    processes.run()
+    (lost,) = processes.kept.rglob("quadruple*")
+    lost.unlink()
+    assert processes.run()[0] == {"compiled": 1, "found": 1, "result": USED}
+    assert whole(lost)
+
+
+DAMAGES = {"empty": lambda content: b"", "cut": lambda content: content[:len(content) // 2],
+           "short": lambda content: content[:20], "one bit": lambda content: content[:500] + b"\x01" + content[501:],
+           "something else": lambda content: b"hello", "zeros": lambda content: bytes(len(content))}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_compiled_again(damage, processes):
+    processes.run()
+    for path in processes.files():
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        assert not whole(path)
+    assert processes.run() == ({"compiled": 2, "found": 0, "result": USED}, "")
+    assert len(processes.files()) == 2 and all(map(whole, processes.files()))
+
+
+# --- nowhere to keep it -----------------------------------------------------------------------------------------------
+
+
+def check_one_notice(seen, err):
+    assert seen == {"compiled": 2, "found": 0, "result": USED}
+    assert err.count("\n") == 1 and err.startswith("byhand: compiled kernels cannot be kept, so each program compiles "
+                                                   "them again: ") and "Set BYHAND_CACHE to a folder" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="places are needed that cannot be folders")
+@pytest.mark.parametrize("place", ["some_kernels.py/kept", "/dev/null/kept", "x" * 300, "/proc/kept"])
+def test_without_a_folder_it_works_in_memory(place, processes):
+    check_one_notice(*processes.run(BYHAND_CACHE=place))
+
+
+FULL = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit on the size of files is needed")
+def test_on_a_full_disk_too_and_nothing_is_left_behind(processes):
+    check_one_notice(*processes.run(FULL + USE))
+    assert processes.files() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit on the size of files is needed")
+def test_who_finds_everything_need_not_write(processes):
+    processes.run()
+    assert processes.run(FULL + USE) == ({"compiled": 0, "found": 2, "result": USED}, "")
+
+
+def test_the_folder_may_be_said_from_home_or_from_here(processes):
+    for place, folder in (("~/at home", processes.home / "at home"), ("here", processes.home / "here")):
+        program = BEGIN + "double(numbers())\nos.chdir(os.pardir)\nquadruple(numbers())\ntell()"  # it does not move
+        processes.run(program, BYHAND_CACHE=place, HOME=str(processes.home), USERPROFILE=str(processes.home))
+        assert [path.name.partition("-")[0] for path in sorted(folder.rglob("*.bin"))] == ["double", "quadruple"]
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+READY = BEGIN + """
+print("ready", flush=True)
+sys.stdin.readline()
+x = numbers(os.environ["KIND"])
+quadruple(x)
+tell(x.tolist(), str(x.dtype))
+"""
+
+
+def test_processes_that_compile_at_once_do_not_hurt_each_other(processes):
+    kinds = ["float32", "float64", "float32", "float64"]
+    begun = [processes.begin(READY, KIND=kind) for kind in kinds]
+    for process in begun:
+        assert process.stdout.readline() == "ready\n"
+    for process in begun:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for kind, process in zip(kinds, begun, strict=True):
+        seen, err = told(process)
+        assert seen["result"] == [USED[1], kind] and err == ""
+    files = processes.files()
+    assert len(files) == 4 and all(map(whole, files)), "two kernels for two kinds, and nothing half done"
+    for kind in ("float32", "float64"):
+        program = READY.replace("sys.stdin", "import io; io.StringIO()")
+        assert processes.run(program, KIND=kind)[0] == {"compiled": 0, "found": 1, "result": [USED[1], kind]}
+
+
+THREADS = BEGIN + """
+arrays = [numbers(("float32", "float64")[i % 2]) for i in range(8)]
+together = threading.Barrier(8)
+def work(x):
+    together.wait()
+    for _ in range(100):
+        quadruple(x)
+        x /= 4
+    double(x)
+begun = [threading.Thread(target=work, args=[x]) for x in arrays]
+for thread in begun: thread.start()
+for thread in begun: thread.join()
+tell(*(x.tolist() for x in arrays))
+"""
+
+
+def test_threads_may_call_kernels_at_once(processes):
+    assert processes.run(THREADS)[0] == {"compiled": 4, "found": 0, "result": [USED[0]] * 8}
+    assert processes.run(THREADS)[0] == {"compiled": 0, "found": 4, "result": [USED[0]] * 8}
+
+
+FORK = BEGIN + """
+import multiprocessing
+from byhand.kernels.threads import team
+
+def in_two_threads(kind):
+    arrays = [numbers(kind), numbers(kind)]
+    team.share(2, lambda thread, threads: quadruple(arrays[thread]))
+    return [x.tolist() for x in arrays]
+
+here = in_two_threads("float32")
+with multiprocessing.get_context("fork").Pool(3) as pool:
+    there = pool.map(in_two_threads, ["float32", "float64"] * 3)
+tell(here, *there)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_after_a_fork_the_child_has_kernels_and_threads(processes):
+    assert processes.run(FORK, BYHAND_NUM_THREADS="2")[0]["result"] == [[USED[1]] * 2] * 7
+    assert all(map(whole, processes.files()))
+
+
+FORK_MEANWHILE = BEGIN + """
+class Signal(Watcher):
+    def begins(self, kernel):
+        compiling.set()
+
+compiling = threading.Event()
+with watched_by(Signal()):
+    thread = threading.Thread(target=quadruple, args=[numbers("float64")])
+    thread.start()
+    compiling.wait()
+    child = os.fork()
+    if not child:
+        x = numbers()
+        double(x)
+        os._exit(x.tolist() != [0, 2, 4, 6, 8])
+    thread.join()
+    tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_another_thread_compiles(processes):
+    assert processes.run(FORK_MEANWHILE)[0]["result"] == [0]
+
+
+# --- tidying up -------------------------------------------------------------------------------------------------------
+
+
+def test_folders_that_nobody_uses_go_and_nothing_else(processes):
+    def folder(name, days):
+        path = processes.kept / name
+        path.mkdir(parents=True)
+        (path / "code.bin").write_bytes(b"code")
+        os.utime(path, (time.time() - 86400 * days,) * 2)
+        return path
+
+    mine = [folder(f"{number:032x}", number) for number in range(1, 13)]
+    others = [folder(name, 1000) for name in ("precious", "A" * 32, "0" * 31, ".git")]
+    processes.run()
+    (new,) = {path.parent for path in processes.files() if whole(path)}
+    assert set(processes.kept.iterdir()) == {new, *mine[:7], *others}
+    os.utime(new, (0, 0))
+    processes.run()
+    assert time.time() - new.stat().st_mtime < 600, "what is in use is not old"
+    for path in mine[3:7]:
+        os.utime(path, (time.time() - 86400 * 31,) * 2)
+    shutil.rmtree(new)
+    processes.run()
+    assert set(processes.kept.iterdir()) == {new, *mine[:3], *others}
+
+
+# --- who is told ------------------------------------------------------------------------------------------------------
+
+
+class Terminal(StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_one_line_says_why_one_waits(monkeypatch):
+    for stream, said in ((Terminal(), f"{SENTENCE}\n"), (StringIO(), "")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        watcher = Watcher()
+        for kernel in ("one", "another"):
+            watcher.begins(kernel)
+            watcher.ends(kernel)
+        assert stream.getvalue() == said and watcher.compiled == 2
+
+
+def test_nobody_need_be_there_to_be_told(monkeypatch):
+    closed = Terminal()
+    closed.close()
+    for stream in (None, closed):
+        monkeypatch.setattr(sys, "stderr", stream)
+        watcher = Watcher()
+        watcher.loses("a kernel", "there is no room.")
+        assert watcher.lost == "there is no room."
+
+
+def test_what_others_compile_is_their_business():
+    watcher = Watcher()
+    with watched_by(watcher):
+        assert numba.njit(lambda x: x + 1)(1) == 2
+    assert (watcher.compiled, watcher.found) == (0, 0)
+
+
+def test_only_the_innermost_watcher_is_told(processes):
+    program = BEGIN + """
+first, second = Watcher(), Watcher()
+with watched_by(first):
+    with watched_by(second):
+        double(numbers())
+    double(numbers("float64"))
+double(numbers("int64"))
+tell(first.compiled, second.compiled)
+"""
+    assert processes.run(program)[0] == {"compiled": 1, "found": 0, "result": [1, 1]}
