@@ -195,6 +195,7 @@ def table(rng):
             loss(losses.binary_cross_entropy, np.array([0, 1, 1, 0, 1]), (5, 1), sample_weights=sample_weights),
             loss(losses.binary_cross_entropy, rng.uniform(size=(5, 3)), reduction="none")],
         "hinge": [loss(losses.hinge, labels), loss(losses.hinge, labels, margin=0.5, sample_weights=sample_weights)],
+        "brier": [loss(losses.brier, labels), loss(losses.brier, labels, factor=0.5, sample_weights=sample_weights)],
         "mean_squared_error": error(losses.mean_squared_error),
         "squared_error": error(losses.squared_error),
         "absolute_error": error(losses.absolute_error),

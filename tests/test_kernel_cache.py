@@ -149,6 +149,35 @@ def test_a_kernel_that_is_found_can_be_built_into_one_that_is_not(processes):
     assert whole(lost)
 
 
+UNITS = """
+from byhand.kernels.jit.cache import kernel, unit
+
+@unit
+def double(x):
+    for i in range(x.size):
+        x[i] *= 2
+
+@kernel
+def twice(x):
+    double(x)
+    double(x)
+
+@kernel
+def four_times(x):
+    twice(x)
+    twice(x)
+"""
+
+
+def test_what_is_called_by_name_is_found_however_deep_it_lies(tmp_path):
+    units = Processes(tmp_path, UNITS)
+    for found, (name, n) in enumerate([("double", 2), ("twice", 4), ("four_times", 16)]):
+        program = BEGIN + f"x = numbers()\n{name}(x)\ntell(x.tolist())\n"
+        right = [[n * i for i in range(5)]]
+        assert units.run(program)[0] == {"compiled": 1, "found": found, "result": right}, "it is made of those before"
+        assert units.run(program)[0] == {"compiled": 0, "found": min(found, 1) + 1, "result": right}
+
+
 DAMAGES = {"empty": lambda content: b"", "cut": lambda content: content[:len(content) // 2],
            "short": lambda content: content[:20], "one bit": lambda content: content[:500] + b"\x01" + content[501:],
            "something else": lambda content: b"hello", "zeros": lambda content: bytes(len(content))}

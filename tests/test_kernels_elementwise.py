@@ -1,4 +1,4 @@
-"""Compiled kernels that go from element to element: activations, losses, dropout, an optimizer's step, fetching a batch.
+"""Compiled kernels that go from element to element: activations, losses, dropout, optimizers' steps, fetching a batch.
 
 Each equals its formula in NumPy, at the ends of the number line too, and touches nothing but its own elements.
 """
@@ -117,7 +117,7 @@ def test_large_arrays_are_done_compiled_and_lie_as_they_lay(kind, dtype, layout,
 
 
 def test_small_arrays_whole_numbers_and_half_precision_are_numpys(monkeypatch):
-    monkeypatch.setattr(jit, "bent", None)
+    monkeypatch.setattr(jit, "bent", None)  # to be called by nobody
     few = formulas.FEW
     with kernels.using("jit"):
         for x in (np.ones(few - 1), np.ones(few, np.float16), np.ones(few, int), 1.0):
@@ -389,7 +389,7 @@ def test_a_matrix_may_lie_column_by_column(choice, rng):
     # What is saved knows nothing of it, so that one can go on from the other.
     for key, array in by_rows.state_dict()["arrays"].items():
         np.testing.assert_array_equal(by_columns.state_dict()["arrays"][key], array)
-    fresh = make([bh.Tensor(np.asfortranarray(w), requires_grad=True)] + [bh.Tensor(b, requires_grad=True)])
+    fresh = make([bh.Tensor(a, requires_grad=True) for a in (np.asfortranarray(w), b)])
     fresh.load_state_dict(by_rows.state_dict())
     for key, array in by_columns.memory.items():
         np.testing.assert_array_equal(fresh.memory[key], array)
@@ -439,8 +439,10 @@ def test_rows_that_are_not_there_are_an_error_and_not_a_crash(wrong):
     images, one, nothing = np.ones((20, 1, 5, 4), np.uint8), np.ones((), np.float32), np.zeros((), np.float32)
     with pytest.raises(IndexError, match="out of bounds"):
         jit.gathered(images, np.array(wrong), one, nothing)
-    with pytest.raises(ValueError, match="broadcast"):
-        jit.gathered(images, np.array([0]), np.ones(2, np.float32), np.ones(2, np.float32))
+    for samples in (images, np.ones((20, 10), np.uint8)):
+        for scale in (np.ones(5, np.float32), one):
+            with pytest.raises(ValueError, match="broadcast"):
+                jit.gathered(samples, np.array([0]), scale, np.ones(5, np.float32))
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

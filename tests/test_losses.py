@@ -30,6 +30,8 @@ CASES = [
     ("binary_cross_entropy", SCORES[:, 0], YES_NO, {}),
     ("binary_cross_entropy", SCORES[:, :1], YES_NO, {}),
     ("binary_cross_entropy", SCORES, SOFT, {}),
+    ("brier", SCORES, CLASSES, {}),
+    ("brier", SCORES, CLASSES, {"factor": 0.5}),
     ("hinge", SCORES, CLASSES, {}),
     ("hinge", SCORES, CLASSES, {"margin": 0.3}),
     ("mean_squared_error", SCORES, NUMBERS, {}),
@@ -141,6 +143,8 @@ def test_the_errors_by_hand():
     assert losses.mean_squared_error(outputs, targets) == 13 / 4
     assert losses.squared_error(outputs, targets) == 13 / 2
     assert losses.squared_error(outputs, targets, reduction="none").tolist() == [4, 9]
+    assert losses.brier(outputs, np.array([0, 1]), reduction="none").tolist() == [4, 18]
+    assert losses.brier(outputs, np.array([0, 1]), factor=0.5) == 11 / 2
     assert losses.absolute_error(outputs, targets) == 5 / 4
     assert losses.huber(outputs, targets, reduction="none").tolist() == [[0, 1.5], [2.5, 0]]
     assert losses.huber(outputs, targets, delta=10) == losses.mean_squared_error(outputs, targets) / 2
@@ -242,6 +246,8 @@ CE, BCE, MSE, HINGE = losses.cross_entropy, losses.binary_cross_entropy, losses.
     (lambda: MSE(SCORES[0, 0], NUMBERS[0, 0]), "at least one sample"),
     (lambda: MSE(SCORES, NUMBERS.astype(str)), "targets must be numbers"),
     (lambda: losses.huber(SCORES, NUMBERS, delta=0), "delta above 0, got 0"),
+    (lambda: losses.brier(SCORES[0], CLASSES[:1]), r"needs outputs of shape \(N, classes\), got \(4,\)"),
+    (lambda: losses.brier(SCORES, CLASSES + 1), "sample 1 has class 4"),
     (lambda: HINGE(SCORES[:, :1], CLASSES * 0), "two classes or more"),
     (lambda: HINGE(SCORES, CLASSES + 1), "sample 1 has class 4"),
     (lambda: losses.one_hot([0, 5], 5), "sample 1 has class 5, but 5 classes"),

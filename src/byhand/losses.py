@@ -106,6 +106,22 @@ def hinge(scores: Any, targets: Any, *, margin: float = 1.0, sample_weights: Any
     return reduced(losses, slopes, sample_weights, reduction)
 
 
+@op
+def brier(outputs: Any, targets: Any, *, factor: float = 1.0, sample_weights: Any = None,
+          reduction: str = "mean") -> Any:
+    """factor · Σ (output - 1 at the right class, output elsewhere)²: the squared error from the one-hot target, which
+    for probabilities is Brier's score (1950). With a factor of ½ its slope is the plain difference.
+
+    outputs: (N, K); targets: (N,) integers from 0 to K - 1.
+    """
+    outputs = outputs_of(outputs)
+    if outputs.ndim != 2:
+        raise ValueError(f"brier needs outputs of shape (N, classes), got {outputs.shape}.")
+    error = outputs - one_hot(class_indices(np.asarray(targets), outputs.shape[1], len(outputs)), outputs.shape[1],
+                              outputs.dtype)
+    return reduced(factor * (error * error).sum(axis=1), 2 * factor * error, sample_weights, reduction)
+
+
 # --- hitting a number -------------------------------------------------------------------------------------------------
 
 

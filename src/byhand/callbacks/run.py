@@ -127,7 +127,7 @@ class Run:
             "counters": {name: getattr(self, name) for name in COUNTERS},
             "history": [dict(record) for record in self.history],
             "model": self.model.state_dict(),
-            "parameters": self.optimizer.flat.copy(),  # also those that are not the model's
+            "parameters": self.optimizer.values(),  # also those that are not the model's
             "optimizer": self.optimizer.state_dict(),
             "generator": self.rng and self.rng.bit_generator.state,
             "loader": self.loader and self.loader.state_dict(),
@@ -156,7 +156,7 @@ class Run:
         flat = np.asarray(state["parameters"])
         if flat.shape != self.optimizer.flat.shape:
             raise ValueError(f"its optimizer has {flat.size} parameters, and this one {self.optimizer.flat.size}")
-        self.optimizer.flat[...] = flat
+        self.optimizer.load_values(flat)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.rng is not None:

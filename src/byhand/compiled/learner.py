@@ -84,7 +84,7 @@ class Learner:
         plain = (type(inputs) is np.ndarray and inputs.flags.c_contiguous and inputs.dtype in (np.uint8, loader.dtype)
                  and loader.augment is None)
         free = (self.loss is not None and len(optimizer.groups) == 1 and optimizer.clip_norm is None
-                and optimizer.groups[0].settings["max_norm"] is None and hasattr(optimizer.update, "rule"))
+                and optimizer.groups[0].settings["max_norm"] is None and optimizer.rule is not None)
         if not (plain and free):
             return None
         factors = () if loader.normalize is None else loader.normalize.factors(inputs, loader.dtype)
@@ -142,7 +142,7 @@ class Learner:
         """Take the samples of these numbers in batches, and move the parameters after each, with these learning rates.
         Returns the loss of each batch, and how many of its samples were answered rightly."""
         optimizer, count = self.optimizer, len(rates)
-        rule, own, slots = optimizer.update.rule, optimizer.groups[0].settings, optimizer.slots
+        rule, own, slots = optimizer.rule, optimizer.groups[0].settings, optimizer.slots
         numbers = np.array([rule.rates(lr * own["lr_ratio"], slots[0].steps + 1 + i, own)
                             for i, lr in enumerate(rates)], np.float64)
         nothing = optimizer.flat[:0]
@@ -211,7 +211,10 @@ def known_loss(loss: Any) -> program.Loss | None:
     if isinstance(loss, partial) and not loss.args:
         loss, options = loss.func, loss.keywords
     if loss is losses.cross_entropy and options.keys() <= {"label_smoothing"}:
-        return program.Loss(program.CROSS_ENTROPY, float(options.get("label_smoothing", 0.0)), 1.0)
+        smoothing = options.get("label_smoothing", 0.0)
+        return program.Loss(program.CROSS_ENTROPY, float(smoothing), 1.0) if 0 <= smoothing < 1 else None
+    if loss is losses.brier and options.keys() <= {"factor"}:
+        return program.Loss(program.SQUARED_ERROR, 0.0, float(options.get("factor", 1.0)))
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from byhand.compiled.learner import ELSEWHERE, NO_BYTES, NO_NUMBERS, NO_RATES, flat_samples, no_rule
+from byhand.compiled.learner import flat_samples
 from byhand.compiled.writing import Array, Row, placed, program_of, written
 from byhand.data import Normalize
 from byhand.kernels import get_num_threads
@@ -50,23 +50,26 @@ class Predictor:
                 start += values.size
             start = -(-start // 16) * 16
         nothing = flat[:0]
-        self.rule = no_rule(nothing)
-        empty = program.Samples(nothing, np.zeros(0, np.int64), nothing, nothing, 1, 1)
-        self.run(1, program.PREPARE, empty, np.zeros(0, np.int64), nothing)
+        program.lay_out_filters(self.program, 0, 1, False)
+        self.normalize: Normalize | None = None
+        self.samples = flat_samples(np.zeros((1, *self.shape), self.kind), kind=self.kind)
+        self.order = np.arange(CHUNK)
+        for example in (np.zeros((1, *self.shape), np.uint8), np.zeros((1, *self.shape), self.kind)):
+            self(example)  # compiles what has not been
 
     def __call__(self, inputs: Array, normalize: Normalize | None = None) -> Array:
-        """inputs: (N, ...), bytes or floats, contiguous -> (N, outputs)."""
-        factors = () if normalize is None else normalize.factors(inputs, self.kind)
-        samples = flat_samples(inputs, None, *factors, kind=self.kind)
-        outputs = np.empty(len(inputs) * self.width, self.kind)
-        threads = min(self.threads, -(-len(inputs) // FEWEST))
-        self.run(threads, program.ANSWER, samples, np.arange(len(inputs)), outputs)
-        return outputs.reshape(len(inputs), self.width)
-
-    def run(self, threads: int, task: int, samples: program.Samples, order: Array, outputs: Array) -> None:
-        """One call of the program."""
-        steps = program.Steps(order, 1, CHUNK, order[:0], NO_RATES, NO_NUMBERS, NO_BYTES, outputs)
-        team.share(threads, program.run, task, self.program, samples, ELSEWHERE, self.rule, steps)
+        """inputs: (N, ...), bytes or of this kind, contiguous -> (N, outputs)."""
+        count = len(inputs)
+        if normalize is not self.normalize:
+            factors = () if normalize is None else normalize.factors(inputs, self.kind)
+            self.samples, self.normalize = flat_samples(inputs, None, *factors, kind=self.kind), normalize
+        if count > len(self.order):
+            self.order = np.arange(count)
+        samples = self.samples._replace(inputs=inputs.reshape(-1))
+        outputs = np.empty((count, self.width), self.kind)
+        team.share(min(self.threads, -(-count // FEWEST)), program.answer, self.program, samples, self.order[:count],
+                   CHUNK, outputs.reshape(-1))
+        return outputs
 
 
 def plain(array: Any) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.data import Normalize
-from byhand.inference import predict
+from byhand.inference import Answers
 from byhand.files.architecture import build, describe
 from byhand.files.plain_json import as_json, from_json
 from byhand.files.tensors import file_of, read_tensors
@@ -46,6 +46,7 @@ class SavedModel:
     recipe: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Measured figures, such as test_accuracy."""
+    _answers: Answers = field(default_factory=Answers, repr=False, compare=False)
 
     def __repr__(self) -> str:
         told = [self.recipe, f"reads {self.input_shape}" if self.input_shape else "",
@@ -72,7 +73,7 @@ class SavedModel:
 
         Raises ValueError if the inputs do not fit, and where the network does not answer with a number for each class.
         """
-        outputs = predict(self.model, inputs, normalize=self.normalize)
+        outputs = self._answers(self.model, inputs, self.normalize)
         single = len(self.classes) == 2 and outputs.shape[1:] in ((), (1,))  # whose sign tells
         if self.classes and outputs.shape[1:] != (len(self.classes),) and not single:
             raise ValueError(f"the model names {len(self.classes)} classes, and its network answers with an array of "

@@ -24,20 +24,20 @@ FEW = 1 << 12  # numbers that NumPy is done with before it is clear who could do
 
 
 def bend(formula: Callable[..., Any]) -> Callable[..., Any]:
-    """The operation of a formula of one array, and perhaps one setting. NumPy computes it, or for large arrays the
-    compiled body of the same name, where those are in use."""
-    arguments = list(inspect.signature(formula).parameters.values())
-    name, default = (arguments[1].name, arguments[1].default) if len(arguments) > 1 else ("", 0.0)
+    """The operation of a formula of one array, and perhaps a number. NumPy computes it, or where compiled kernels are
+    in use, and the array is large, its compiled body."""
+    signature = inspect.signature(formula)
 
     @wraps(formula)
-    def chosen(x: Array, *settings: float, **named: float) -> Any:
-        setting = settings[0] if settings else named.get(name, default)
-        if (getattr(x, "size", 0) >= FEW and x.dtype in (np.float32, np.float64) and isinstance(setting, float | int)
-                and len(settings) + len(named) <= len(arguments) - 1 and named.keys() <= {name}
-                and kernels.in_use() == "jit"):
-            jit: Any = kernels.compiled()
-            return jit.bent(formula.__name__, x, setting)
-        return formula(x, *settings, **named)
+    def chosen(x: Array, *setting: Any, **named: Any) -> Any:
+        large = type(x) is np.ndarray and x.size >= FEW and x.dtype in (np.float32, np.float64)
+        if large and kernels.in_use() == "jit":
+            bound = signature.bind(x, *setting, **named)
+            bound.apply_defaults()
+            if all(isinstance(number, int | float) for number in bound.args[1:]):
+                jit: Any = kernels.compiled()
+                return jit.bent(formula.__name__, *bound.args)
+        return formula(x, *setting, **named)
 
     return op(chosen)
 

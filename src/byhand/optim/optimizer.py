@@ -112,7 +112,7 @@ class Optimizer(ABC):
 
         All arrays are flat and of the same length; g (a copy) and spare may be overwritten. memory: what is remembered
         of these parameters, in the order of `remembers`. t: which step of theirs this is, from 1. own: the group's
-        settings. An `update` may say by `compiled_as` that the compiled kernels know it too.
+        settings. `compiled_as` marks one that the compiled kernels know too.
         """
 
     def step(self) -> None:
@@ -137,6 +137,11 @@ class Optimizer(ABC):
             slot.parameter.grad = None
 
     @property
+    def rule(self) -> Rule | None:
+        """The compiled rule that does what `update` does, if there is one."""
+        return getattr(self.update, "rule", None)
+
+    @property
     def lr(self) -> float:
         """The learning rate. A group with one of its own keeps its ratio to this: halving `lr` halves them all."""
         return self._lr
@@ -144,6 +149,15 @@ class Optimizer(ABC):
     @lr.setter
     def lr(self, value: float) -> None:
         self._lr = checked("lr", value)
+
+    def values(self) -> Array:
+        """A copy of all parameters in one row, each in the order of its shape."""
+        return np.concatenate([slot.values.reshape(-1) for slot in self.slots])
+
+    def load_values(self, values: Array) -> None:
+        """The inverse of `values`."""
+        for slot in self.slots:
+            slot.values[...] = values[slot.start:slot.stop].reshape(slot.shape)
 
     def state_dict(self) -> dict[str, Any]:
         """All that it takes, besides the parameters, to go on as if nothing had happened, to the bit.
@@ -228,7 +242,7 @@ class Optimizer(ABC):
     def _update(self, run: Run, factor: float) -> None:
         own = run.group.settings
         lr, l1, l2 = self._lr * own["lr_ratio"], own["l1"], own["l2"]
-        rule: Rule | None = getattr(self.update, "rule", None)
+        rule = self.rule
         if rule and kernels.in_use() == "jit" and self.flat.dtype in (np.float32, np.float64):
             part = slice(run.start, run.stop)
             memory = {name: array[part] for name, array in self.memory.items()}

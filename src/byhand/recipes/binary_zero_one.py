@@ -10,16 +10,15 @@ of probability and truth) instead of one after the other, where it can become 0 
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from byhand import losses, nn
 from byhand.data import Dataset, Normalize, Splits
+from byhand.inference import Loss
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
 from byhand.recipes.recipe import DIGIT, Array, Parts, Recipe
-from byhand.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,10 @@ class BinaryZeroOne(Recipe):
             nn.Linear(64, 1, rng, weight_init=init.lecun_normal),
         )
 
-    def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
+    @property
+    def loss(self) -> Loss:
         """Binary cross-entropy of the sigmoid."""
-        return losses.binary_cross_entropy(outputs, targets, **options)
+        return losses.binary_cross_entropy
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         """Plain gradient descent."""

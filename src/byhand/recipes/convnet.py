@@ -7,18 +7,18 @@ falls along a cosine, and the labels are softened a little so that the network d
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from byhand import losses, nn
 from byhand.callbacks import Callback, Schedule
 from byhand.data import Affine
+from byhand.inference import Loss
 from byhand.ops.convolution import Pair
 from byhand.optim import AdamW, Optimizer
 from byhand.recipes.recipe import DIGIT, Array, Recipe, frame
 from byhand.schedules import Cosine, WarmUp
-from byhand.tensor import Tensor
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class ConvNet(Recipe):
         )
         return nn.Sequential(*features.layers, nn.Linear(features.output_shape(shape)[0], classes, rng))
 
-    def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
+    @property
+    def loss(self) -> Loss:
         """Cross-entropy with softened labels."""
-        return losses.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing, **options)
+        return partial(losses.cross_entropy, label_smoothing=self.label_smoothing)
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         """AdamW."""

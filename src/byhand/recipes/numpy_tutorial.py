@@ -11,17 +11,17 @@ half the sum; so half the sum is the loss here. The order of the images is as th
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from byhand import losses, nn
 from byhand.callbacks import Callback, Run, State
 from byhand.data import Normalize, Splits
+from byhand.inference import Loss
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import DIGIT, Array, Parts, Recipe
-from byhand.tensor import Tensor
+from byhand.recipes.recipe import DIGIT, Parts, Recipe
 from byhand.train import fit
 
 
@@ -53,9 +53,10 @@ class NumpyTutorial(Recipe):
             nn.Linear(100, classes, rng, bias=False, weight_init=start),
         )
 
-    def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
+    @property
+    def loss(self) -> Loss:
         """Half the summed squared error from the one-hot target."""
-        return losses.squared_error(outputs, losses.one_hot(targets, outputs.shape[1]), **options) * 0.5
+        return partial(losses.brier, factor=0.5)
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         """Plain stochastic gradient descent."""

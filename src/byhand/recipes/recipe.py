@@ -17,8 +17,8 @@ import numpy as np
 from byhand import losses, nn
 from byhand.callbacks import Callback, Run, State
 from byhand.data import KNOWN, Dataset, Normalize, Splits, split
+from byhand.inference import Loss
 from byhand.optim import Adam, Optimizer
-from byhand.tensor import Tensor
 from byhand.train import fit
 
 Array = np.ndarray[Any, Any]
@@ -76,9 +76,10 @@ class Recipe:
         the data depend on them. Raises ValueError if it cannot read such samples."""
         raise TypeError(f"{type(self).__name__} needs a method network(self, rng, shape, classes).")
 
-    def loss(self, outputs: Tensor, targets: Array, **options: Any) -> Tensor:
+    @property
+    def loss(self) -> Loss:
         """How wrong the outputs are: cross-entropy."""
-        return losses.cross_entropy(outputs, targets, **options)
+        return losses.cross_entropy
 
     def optimizer(self, model: nn.Module) -> Optimizer:
         """The rule that moves the weights."""

@@ -215,7 +215,7 @@ def activation_gradient(first, last, kind, setting, x, g, out):
             out[i] = g[i] * sigmoid_slope(x[i])
 
 
-def bent(kind: str, x: Array, setting: float) -> tuple[Array, Callable[[Array], Array]]:
+def bent(kind: str, x: Array, setting: float = 0.0) -> tuple[Array, Callable[[Array], Array]]:
     """What an operation of `ops/activation.py` returns: the activation of this name, and how a slope goes back.
 
     x: of float32 or float64, not empty. The results lie in memory as x does, pictures with channels last for example.

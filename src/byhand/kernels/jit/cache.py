@@ -217,8 +217,8 @@ class Kept(NullCache):
         inherited = [cell.cell_contents for cell in self.function.__closure__ or ()]
         key = f"{self.identity} {inherited!r} {types!r}"
         if " at 0x" in key:
-            raise TypeError(f"the kernel {self.name} is made of, or called with, something that is known by its address, "
-                            f"which says nothing in another process: {inherited!r} {types!r}")
+            raise TypeError(f"the kernel {self.name} is made of, or called with, something that is known by its "
+                            f"address, which says nothing in another process: {inherited!r} {types!r}")
         name = re.sub(r"[^\w.]", "", self.name)[-80:]
         return folder() / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:HASH]}.bin"
 
@@ -232,6 +232,7 @@ class Kept(NullCache):
         for module, name, what in needs:
             getattr(import_module(module), name).provide(what)
         code = CompileResult._rebuild(context, *reduced)
+        vars(code.library)[NEEDS] = dict.fromkeys(needs)  # and so will the kernels that it becomes a part of
         watcher().finds(self.name)
         return code
 

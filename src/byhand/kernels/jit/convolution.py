@@ -17,7 +17,7 @@ import numpy as np
 from byhand.kernels import reference
 from byhand.kernels.jit.cache import kernel, unit
 from byhand.kernels.jit.sharing import Array, fast, share, share_sum
-from byhand.kernels.jit.tile import ADD, BIAS, FRESH, TALL, WIDE, lanes, tile
+from byhand.kernels.jit.tile import ADD, BIAS, FLAT, FRESH, TALL, WIDE, lanes, tile
 from byhand.kernels.reference.convolution import Window, channels_first, channels_last
 
 
@@ -202,10 +202,20 @@ def clear(x):
 
 
 @kernel
+def width_for(rows, columns, lane):
+    """How many vectors wide the tiles are for so many rows of sums, where so many columns are left: two, or one if
+    there is no more; for a single row as many as it takes to keep the processor busy."""
+    for flat in (FLAT, FLAT // 2):
+        if rows == 1 and flat > 2 and columns > lane * (flat - 1):
+            return flat
+    return 2 if columns > lane else 1
+
+
+@kernel
 def tiles(count, rows, row0, last, width, a, a0, taps, run, a_step, b, b0, b_tap, b_step, c, c0, c_row, begin, bias,
           bias0, relu):
     """`count` rows of sums, as few and as even tiles as it takes."""
-    limit = WIDE if width == 2 else TALL
+    limit = TALL if width == 1 else WIDE if width == 2 else 1
     height = (count + (count + limit - 1) // limit - 1) // ((count + limit - 1) // limit)
     whole = count // height
     tile(height, width, last, a, a0, rows, row0, taps, len(taps), run, a_step, b, b0, b_tap, b_step, c, c0, c_row, whole,

@@ -8,7 +8,7 @@ forward pass or for the gradient of the weights.
 import numpy as np
 
 from byhand.kernels.jit.cache import unit
-from byhand.kernels.jit.convolution import places, tiles
+from byhand.kernels.jit.convolution import places, tiles, width_for
 from byhand.kernels.jit.tile import ADD, BIAS, FRESH, lanes
 
 PANEL = 512  # inputs summed over at a time: as many weights as stay in the nearest cache
@@ -21,7 +21,7 @@ def linear_forward(first, last, x, w, bias, y, inputs, outputs, relu):
     lane = lanes(x)
     o = 0
     while o < outputs:
-        width = 2 if outputs - o > lane else 1
+        width = width_for(last - first, outputs - o, lane)
         for k in range(0, inputs, PANEL):
             run = min(PANEL, inputs - k)
             begin = ADD if k else BIAS if len(bias) else FRESH
@@ -52,7 +52,7 @@ def linear_input_gradient(first, last, g, turned, dx, inputs, outputs):
     lane = lanes(g)
     i = 0
     while i < inputs:
-        width = 2 if inputs - i > lane else 1
+        width = width_for(last - first, inputs - i, lane)
         for k in range(0, outputs, PANEL):
             run = min(PANEL, outputs - k)
             tiles(last - first, samples, 0, min(lane, inputs - i - (width - 1) * lane), width,

@@ -58,12 +58,12 @@ def gathered(images: Array, rows: slice | Array, scale: Array, shift: Array) -> 
     """The twin of the NumPy kernel."""
     samples, *shape = images.shape
     numbers = np.arange(*rows.indices(samples)) if isinstance(rows, slice) else rows
-    pictures = images.ndim == 4
+    pictures, by_channel = images.ndim == 4, max(scale.ndim, shift.ndim)
     if not (fast(scale, shift) and images.dtype in (np.uint8, np.float32, np.float64)
-            and images.flags.c_contiguous and images.size and (pictures or images.ndim == 2 or scale.ndim == 0)
+            and images.flags.c_contiguous and images.size and (pictures or images.ndim == 2 or not by_channel)
             and numbers.dtype == np.int64 and numbers.ndim == 1 and numbers.size and within(numbers, samples)):
         return reference.gathered(images, rows, scale, shift)
-    channels = shape[0] if pictures else max(scale.size, shift.size)
+    channels = shape[0] if pictures or by_channel else 1
     x = np.empty((len(numbers), *(shape[1:] + shape[:1] if pictures else shape)), scale.dtype)
     by, less = np.empty((2, channels), scale.dtype)
     by[:], less[:] = scale, shift

@@ -419,20 +419,13 @@ class Steps(NamedTuple):
     come from elsewhere."""
 
 
-LEARN, SHOW, TURN_BACK, PREPARE, ANSWER = range(5)
+LEARN, SHOW, TURN_BACK = range(3)
 
 
 @unit
 def run(thread, threads, task, program, samples, loss, rule, steps):
     """What all threads are called with. LEARN: take the steps. SHOW: take one step as far as the outputs, for a loss
-    that is computed elsewhere, and TURN_BACK: go on from there, with the slopes of the outputs, to the gradients.
-    PREPARE a network that is only used, once, and ANSWER: its outputs."""
-    if task == ANSWER:
-        answer(thread, threads, program, samples, steps)
-        return
-    if task == PREPARE:
-        lay_out_filters(program, thread, threads, False)
-        return
+    that is computed elsewhere, and TURN_BACK: go on from there, with the slopes of the outputs, to the gradients."""
     for step in range(len(steps.seeds)):
         start = step * steps.batch_size
         batch = min(steps.batch_size, len(steps.order) - start)
@@ -521,14 +514,18 @@ def move(program, rule, rates, thread, threads):
                    rate[0], rate[1], rate[2], rate[3], rate[4], rule.l1, rule.l2, rule.clip, 1.0)
 
 
+# --- use --------------------------------------------------------------------------------------------------------------
+
+
 @unit
-def answer(thread, threads, program, samples, steps):
-    """The network's outputs for the samples in order, a chunk at a time."""
-    mine, until = part_of(len(steps.order), thread, threads)
+def answer(thread, threads, program, samples, order, chunk, outputs):
+    """The outputs of a network that is only used, for the samples of these numbers, a chunk at a time. Its filters must
+    have been laid out."""
+    mine, until = part_of(len(order), thread, threads)
     width = program.table[-1, Y_SIZE]
-    for start in range(mine, until, steps.chunk):
-        end = min(start + steps.chunk, until)
-        gather_batch(program, samples, steps.order[start:end], thread)
+    for start in range(mine, until, chunk):
+        end = min(start + chunk, until)
+        gather_batch(program, samples, order[start:end], thread)
         forward(program, end - start, False, 0, 0, thread, threads)
         copy(vector(program.memory[thread], program.table[-1, Y], (end - start) * width),
-             steps.outputs[start * width:end * width])
+             outputs[start * width:end * width])

@@ -61,7 +61,9 @@ def host() -> tuple[int, int]:
 VECTOR, REGISTERS = host()
 WIDE = (REGISTERS - 4) // 2  # rows of a tile two vectors wide: beside its sums, two vectors and a number need room
 TALL = min(14, REGISTERS - 4)  # rows of a tile that is one vector wide
+FLAT = REGISTERS // 4  # vectors of a tile of a single row, as for a single sample; or half as many
 SHAPES = [(rows, 2) for rows in range(1, WIDE + 1)] + [(rows, 1) for rows in range(1, TALL + 1)]
+SHAPES += [(1, width) for width in (FLAT, FLAT // 2) if width > 2]
 FRESH, ADD, BIAS = 0, 1, 2  # what the sums begin with: zeros, what is there already, or a bias
 
 
