@@ -16,12 +16,10 @@ import numpy as np
 
 from byhand.kernels import reference
 from byhand.kernels.jit.cache import kernel, unit
+from byhand.kernels.jit.runs import NOBODY, add_run, pool_run, unpool_run
 from byhand.kernels.jit.sharing import Array, fast, share, share_sum
 from byhand.kernels.jit.tile import ADD, BIAS, FLAT, FRESH, TALL, WIDE, lanes, tile
 from byhand.kernels.reference.convolution import Window, channels_first, channels_last
-
-
-NOBODY = 255  # of a pool's elements: what came out of it is 0, and no slope goes back
 
 
 class Shape(NamedTuple):
@@ -99,7 +97,10 @@ def slopes_size(shape):
 @kernel
 def scratch_size(shape):
     """`Shape.scratch`."""
-    return framed_size(shape) + max(slopes_size(shape), shape.pool * shape.columns * shape.filters)
+    window = shape.size_down * shape.size_across * (shape.channels // shape.groups)
+    back = shape.rows * shape.columns * shape.filters + max(slopes_size(shape),
+                                                            framed_size(shape) + shape.columns * window)
+    return framed_size(shape) + max(back, shape.pool * shape.columns * shape.filters)
 
 
 @kernel
@@ -110,31 +111,14 @@ def slopes_start(shape):
 
 
 @kernel
-def whole_rows(shape):
-    """Whether a row of a window is one unbroken run, or has gaps."""
-    return shape.groups == 1 and shape.dilation_across == 1
-
-
-@kernel
-def window_taps(shape, columns, channels):
-    """Where the runs of a window begin, in a picture with so many columns and channels."""
-    whole = whole_rows(shape)
-    taps = np.empty(shape.size_down if whole else shape.size_down * shape.size_across, np.int64)
-    for tap in range(len(taps)):
-        down, across = (tap, 0) if whole else (tap // shape.size_across, tap % shape.size_across)
-        taps[tap] = (down * shape.dilation_down * columns + across * shape.dilation_across) * channels
-    return taps
-
-
-@kernel
-def window_numbers(shape):
-    """Where the numbers of a window lie in the framed picture, of one group: (kH, kW, C)."""
-    columns, channels = shape.width + 2 * shape.padding_across, shape.channels // shape.groups
-    numbers = np.empty(shape.size_down * shape.size_across * channels, np.int64)
+def window_numbers(shape, columns, channels, group):
+    """Where the numbers of a window lie, (kH, kW, C), in a picture with so many columns and channels, of which it sees
+    `group`."""
+    numbers = np.empty(shape.size_down * shape.size_across * group, np.int64)
     for i in range(len(numbers)):
-        tap, c = i // channels, i % channels
+        tap, c = i // group, i % group
         down, across = tap // shape.size_across * shape.dilation_down, tap % shape.size_across * shape.dilation_across
-        numbers[i] = (down * columns + across) * shape.channels + c
+        numbers[i] = (down * columns + across) * channels + c
     return numbers
 
 
@@ -168,11 +152,39 @@ def unpack(first, last, packed, weight, shape):
                 weight[(o * channels + c) * area + tap] = packed[(tap * channels + c) * shape.filters + o]
 
 
+@kernel
+def by_channel(shape):
+    """Whether each channel has one filter of its own ("depthwise"): there are no neighbouring filters for a tile then,
+    but neighbouring channels."""
+    return shape.groups > 1 and shape.groups == shape.channels and shape.groups == shape.filters
+
+
+@kernel
+def by_window(shape, lane):
+    """Which of two ways back to the pictures takes fewer steps. Either each pixel collects the slopes of all windows
+    that saw it, and neighbouring channels make the vectors. Or each window works out what to give to its numbers, which
+    make the vectors, and gives it to the pixels. That is better for few channels, and where pixels at the border are
+    seen by fewer windows."""
+    inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
+    area, windows = shape.size_down * shape.size_across, shape.rows * shape.columns
+    collect = shape.height * shape.width * ((inputs + lane - 1) // lane) * area * outputs
+    work_out = windows * ((area * inputs + lane - 1) // lane) * outputs
+    give = 6 * windows * shape.size_down * ((shape.size_across * inputs + lane - 1) // lane)
+    return work_out + give < collect and not by_channel(shape)
+
+
 @unit
-def pack_turned(first, last, weight, turned, shape):
-    """The filters from `first` up to `last` turned by half a circle, from (O, C, kH, kW) to (kH, kW, O, C): a slope
-    goes back to every pixel that its window saw, so pixel and slope have changed places."""
+def pack_back(first, last, weight, turned, shape):
+    """The filters from `first` up to `last` for the way back, from (O, C, kH, kW) to (O, kH, kW, C) if it goes by
+    window. Else turned by half a circle to (kH, kW, O, C): a slope goes back to every pixel that its window saw, so
+    pixel and slope have changed places."""
     channels, area = shape.channels // shape.groups, shape.size_down * shape.size_across
+    if by_window(shape, lanes(weight)):
+        for o in range(first, last):
+            for tap in range(area):
+                for c in range(channels):
+                    turned[(o * area + tap) * channels + c] = weight[(o * channels + c) * area + tap]
+        return
     filters = shape.filters // shape.groups
     for o in range(first, last):
         group = o // filters
@@ -202,63 +214,48 @@ def clear(x):
 
 
 @kernel
-def width_for(rows, columns, lane):
-    """How many vectors wide the tiles are for so many rows of sums, where so many columns are left: two, or one if
-    there is no more; for a single row as many as it takes to keep the processor busy."""
-    for flat in (FLAT, FLAT // 2):
-        if rows == 1 and flat > 2 and columns > lane * (flat - 1):
-            return flat
-    return 2 if columns > lane else 1
-
-
-@kernel
-def tiles(count, rows, row0, last, width, a, a0, taps, run, a_step, b, b0, b_tap, b_step, c, c0, c_row, begin, bias,
-          bias0, relu):
-    """`count` rows of sums, as few and as even tiles as it takes."""
-    limit = TALL if width == 1 else WIDE if width == 2 else 1
-    height = (count + (count + limit - 1) // limit - 1) // ((count + limit - 1) // limit)
-    whole = count // height
-    tile(height, width, last, a, a0, rows, row0, taps, len(taps), run, a_step, b, b0, b_tap, b_step, c, c0, c_row, whole,
-         begin, bias, bias0, relu)
-    done = whole * height
-    if done < count:
-        tile(count - done, width, last, a, a0, rows, row0 + done, taps, len(taps), run, a_step, b, b0, b_tap, b_step, c,
-             c0 + done * c_row, c_row, 1, begin, bias, bias0, relu)
+def tiles(count, rows, row0, steps, step0, step_count, a, a0, b, b0, b_step, c, c0, c_row, columns, begin, bias, bias0,
+          relu):
+    """`count` rows of sums and `columns` of them, in as few and as even tiles as it takes; see `tile`."""
+    lane = lanes(c)
+    j = 0
+    while j < columns:
+        width = 2 if columns - j > lane else 1
+        for flat in (FLAT, FLAT // 2):  # a single row is as wide as it takes to keep the processor busy
+            if count == 1 and flat > width and columns - j > lane * (flat - 1):
+                width = flat
+        last = min(lane, columns - j - (width - 1) * lane)
+        limit = TALL if width == 1 else WIDE if width == 2 else 1
+        height = (count + (count + limit - 1) // limit - 1) // ((count + limit - 1) // limit)
+        whole = count // height
+        tile(height, width, last, a, a0, rows, row0, steps, step0, step_count, b, b0 + j, b_step, c, c0 + j, c_row, whole,
+             begin, bias, bias0 + j, relu)
+        done = whole * height
+        if done < count:
+            tile(count - done, width, last, a, a0, rows, row0 + done, steps, step0, step_count, b, b0 + j, b_step, c,
+                 c0 + done * c_row + j, c_row, 1, begin, bias, bias0 + j, relu)
+        j += width * lane
 
 
 # --- forward ----------------------------------------------------------------------------------------------------------
 
 
 @unit
-def filter_pixels(count, first, pixels, picture, x, w, bias, y, y0, taps, relu, shape):
+def filter_pixels(count, first, pixels, numbers, picture, x, w, bias, y, y0, relu, shape):
     """`count` pixels of the result, from number `first` of the list `pixels` on, into y[y0:]. picture: where the framed
-    picture begins in x."""
+    picture begins in x; numbers: of a window."""
     if by_channel(shape):
-        weigh_channels(count, first, pixels, x, picture, w, bias, y, y0, taps, relu)
+        weigh_channels(count, first, pixels, numbers, x, picture, w, bias, y, y0, relu)
         return
     inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
-    run = inputs * shape.size_across if whole_rows(shape) else inputs
-    begin = BIAS if len(bias) else FRESH
-    lane = lanes(x)
     for group in range(shape.groups):
-        o, end = group * outputs, (group + 1) * outputs
-        while o < end:
-            width = 2 if end - o > lane else 1
-            tiles(count, pixels, first, min(lane, end - o - (width - 1) * lane), width,
-                  x, picture + group * inputs, taps, run, 1, w, o, run * shape.filters, shape.filters,
-                  y, y0 + o, shape.filters, begin, bias, o, relu)
-            o += width * lane
-
-
-@kernel
-def by_channel(shape):
-    """Whether each channel has one filter of its own ("depthwise"): there are no neighbouring filters for a tile then,
-    but neighbouring channels."""
-    return shape.groups > 1 and shape.groups == shape.channels and shape.groups == shape.filters
+        tiles(count, pixels, first, numbers, 0, len(numbers), x, picture + group * inputs, w, group * outputs,
+              shape.filters, y, y0 + group * outputs, shape.filters, outputs, BIAS if len(bias) else FRESH, bias,
+              group * outputs, relu)
 
 
 @unit
-def weigh_channels(count, first, pixels, x, x0, w, bias, y, y0, taps, relu):
+def weigh_channels(count, first, pixels, taps, x, x0, w, bias, y, y0, relu):
     """`filter_pixels` where each channel has one filter. w: (taps, C)."""
     channels = len(w) // len(taps)
     zero = y.dtype.type(0)
@@ -277,20 +274,18 @@ def weigh_channels(count, first, pixels, x, x0, w, bias, y, y0, taps, relu):
 
 
 @unit
-def weight_slopes_by_channel(fresh, picture, x, g, g0, g_step, g_row, numbers, starts, dw, shape):
+def weight_slopes_by_channel(fresh, picture, x, g, g0, numbers, pixels, dw):
     """`add_weight_slopes` where each channel has one filter."""
-    channels = shape.channels
+    channels = len(dw) // len(numbers)
     if fresh:
         clear(dw)
     for tap in range(len(numbers)):
         sums = dw[tap * channels:(tap + 1) * channels]
-        for row in range(shape.rows):
-            for q in range(shape.columns):
-                at = picture + starts[row] + q * shape.stride_across * channels + numbers[tap]
-                slope_at = g0 + row * g_row + q * g_step
-                here, slopes = x[at:at + channels], g[slope_at:slope_at + channels]
-                for c in range(channels):
-                    sums[c] += here[c] * slopes[c]
+        for pixel in range(len(pixels)):
+            at, slope_at = picture + pixels[pixel] + numbers[tap], g0 + pixel * channels
+            here, slopes = x[at:at + channels], g[slope_at:slope_at + channels]
+            for c in range(channels):
+                sums[c] += here[c] * slopes[c]
 
 
 @unit
@@ -303,24 +298,10 @@ def pool_line(row, lines, y, winner, y0, shape):
     for q in range(columns):
         to = y0 + (row * columns + q) * filters
         at = q * pool * filters
-        largest, which = y[to:to + filters], winner[to:to + filters]
         if pool == 2:
-            x0, x1 = lines[at:at + filters], lines[at + filters:at + 2 * filters]
-            at += columns * 2 * filters
-            x2, x3 = lines[at:at + filters], lines[at + filters:at + 2 * filters]
-            for o in range(filters):
-                best, new = x0[o], x1[o]
-                tap = np.uint8(new > best)
-                best = new if (new > best) | (new != new) else best
-                new = x2[o]
-                tap = max(tap, np.uint8(2) * np.uint8(new > best))
-                best = new if (new > best) | (new != new) else best
-                new = x3[o]
-                tap = max(tap, np.uint8(3) * np.uint8(new > best))
-                best = new if (new > best) | (new != new) else best
-                which[o] = max(tap, nobody * (np.uint8(1) - np.uint8(best > zero)))
-                largest[o] = best if (best > zero) | (best != best) | (nobody == 0) else zero
+            pool_run(lines, at, filters, columns * 2 * filters, y, to, winner, filters, shape.relu)
             continue
+        largest, which = y[to:to + filters], winner[to:to + filters]
         for o in range(filters):
             largest[o] = lines[at + o]
             which[o] = 0
@@ -345,7 +326,8 @@ def conv_forward(first, last, x, w, bias, y, winner, scratch, shape):
     wide = (shape.width + 2 * shape.padding_across) * shape.channels
     rows, columns = shape.rows // shape.pool, shape.columns // shape.pool * shape.pool
     pixels = places(rows * shape.pool, columns, shape.stride_down * wide, shape.stride_across * shape.channels)
-    taps = window_taps(shape, shape.width + 2 * shape.padding_across, shape.channels)
+    numbers = window_numbers(shape, shape.width + 2 * shape.padding_across, shape.channels,
+                             shape.channels // shape.groups)
     frame = scratch[:framed_size(shape)]
     lines = scratch[framed_size(shape):]
     if framed:
@@ -357,11 +339,12 @@ def conv_forward(first, last, x, w, bias, y, winner, scratch, shape):
             put_in_frame(n, x, frame, shape)
         picture = 0 if framed else n * shape.height * shape.width * shape.channels
         if shape.pool == 1:
-            filter_pixels(rows * columns, 0, pixels, picture, source, w, bias, y, n * result, taps, shape.relu, shape)
+            filter_pixels(rows * columns, 0, pixels, numbers, picture, source, w, bias, y, n * result, shape.relu,
+                          shape)
             continue
         for row in range(rows):
-            filter_pixels(shape.pool * columns, row * shape.pool * columns, pixels, picture, source, w, bias, lines, 0,
-                          taps, 0, shape)
+            filter_pixels(shape.pool * columns, row * shape.pool * columns, pixels, numbers, picture, source, w, bias,
+                          lines, 0, 0, shape)
             pool_line(row, lines, y, winner, n * result, shape)
 
 
@@ -369,141 +352,166 @@ def conv_forward(first, last, x, w, bias, y, winner, scratch, shape):
 
 
 @unit
-def spread_slopes(n, g, winner, slopes, shape):
-    """The slopes of picture n, back through the pool, into their frame: the place of each in a picture that is framed
-    by as much as a window reaches, and spread by the stride. Between and around them it stays zero."""
+def unpool(n, g, winner, slopes, db, shape):
+    """The slopes of picture n, back through the pool: (rows, columns, O). They are added to db, if that is not empty."""
     filters, pool = shape.filters, shape.pool
-    wide = slopes_columns(shape) * filters
     rows, columns = shape.rows // pool, shape.columns // pool
-    down, across = shape.stride_down * wide, shape.stride_across * filters
+    down = shape.columns * filters
     zero = g.dtype.type(0)
-    together = columns if pool == 1 and shape.stride_across == 1 else 1  # pixels that stay side by side
     for row in range(rows):
-        for q in range(0, columns, together):
+        for q in range(columns):
             at = ((n * rows + row) * columns + q) * filters
-            to = slopes_start(shape) + row * pool * down + q * pool * across
-            here = g[at:at + together * filters]
-            if pool == 1:
-                place = slopes[to:to + together * filters]
-                for i in range(len(here)):
-                    place[i] = here[i]
+            to = row * pool * down + q * pool * filters
+            if pool == 2:
+                unpool_run(g, at, winner, slopes, to, filters, down, db, len(db), filters)
                 continue
-            which = winner[at:at + filters]
+            here, which = g[at:at + filters], winner[at:at + filters]
             for tap in range(pool * pool):
-                there = to + tap // pool * down + tap % pool * across
+                there = to + tap // pool * down + tap % pool * filters
                 place = slopes[there:there + filters]
                 number = np.uint8(tap)
                 for o in range(filters):
                     value = here[o]
                     place[o] = value if which[o] == number else zero
-
-
-@unit
-def sum_of_slopes(g, y, winner, db, shape):
-    """Cut off the slopes g of one picture where relu cut off the result y, and add what is left to db, (O,) or empty.
-    (A pool's winner knows of the relu already.)"""
-    zero = g.dtype.type(0)
-    if shape.pool == 1 and shape.relu:
-        for i in range(len(g)):
-            value = g[i]
-            g[i] = value if y[i] > zero else zero
-    for start in range(0, len(g) * (len(db) > 0), shape.filters):
-        here, which = g[start:start + shape.filters], winner[start:start + shape.filters]
-        if shape.pool == 1:
-            for o in range(shape.filters):
-                db[o] += here[o]
-        else:
-            for o in range(shape.filters):
+            for o in range(len(db)):
                 value = here[o]
                 db[o] += value if which[o] != NOBODY else zero
 
 
 @unit
-def add_weight_slopes(begin, picture, x, g, g0, g_step, g_row, numbers, starts, dw, shape):
-    """What one picture adds to the gradient of the packed weights: numbers of its windows times slopes, summed over all
-    places. g0, g_step, g_row: where the slopes lie. numbers: where those of a window lie. starts: where the rows of
-    places begin in the framed picture."""
-    if by_channel(shape):
-        weight_slopes_by_channel(begin == FRESH, picture, x, g, g0, g_step, g_row, numbers, starts, dw, shape)
-        return
-    inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
-    lane = lanes(x)
-    for group in range(shape.groups):
-        o, end = group * outputs, (group + 1) * outputs
-        while o < end:
-            width = 2 if end - o > lane else 1
-            tiles(len(numbers), numbers, 0, min(lane, end - o - (width - 1) * lane), width,
-                  x, picture + group * inputs, starts, shape.columns, shape.stride_across * shape.channels,
-                  g, g0 + o, g_row, g_step, dw, o, shape.filters, begin, dw, 0, 0)
-            o += width * lane
+def cut_off(g, y, db, shape):
+    """Without a pool: cut off the slopes g of one picture where relu cut off the result y, and add what is left to db,
+    if that is not empty."""
+    zero = g.dtype.type(0)
+    if shape.relu:
+        for i in range(len(g)):
+            value = g[i]
+            g[i] = value if y[i] > zero else zero
+    if len(db):
+        for start in range(0, len(g), shape.filters):
+            add_run(db, 0, g, start, shape.filters)
 
 
 @unit
-def slopes_of_picture(n, slopes, turned, dx, pixels, taps, shape):
-    """The gradient of picture n: a convolution of its framed slopes with the turned filters."""
+def add_weight_slopes(begin, picture, x, g, g0, numbers, pixels, dw, shape):
+    """What one picture adds to the gradient of the packed weights: the numbers of its windows times the slopes from
+    g[g0] on, summed over all pixels of the result."""
+    if by_channel(shape):
+        weight_slopes_by_channel(begin == FRESH, picture, x, g, g0, numbers, pixels, dw)
+        return
     inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
-    run = outputs * shape.size_across if whole_rows(shape) else outputs
-    start = shape.padding_down * slopes_columns(shape) * shape.filters + shape.padding_across * shape.filters
+    for group in range(shape.groups):
+        tiles(len(numbers), numbers, 0, pixels, 0, len(pixels), x, picture + group * inputs, g, g0 + group * outputs,
+              shape.filters, dw, group * outputs, shape.filters, outputs, begin, dw, 0, 0)
+
+
+@unit
+def collect_slopes(n, g, g0, slopes, turned, dx, pixels, numbers, shape):
+    """The gradient of picture n, pixel by pixel: a convolution with the turned filters. For it the slopes from g[g0] on
+    are framed by as much as a window reaches, and spread by the stride; between and around them is zero."""
+    inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
+    wide = slopes_columns(shape) * shape.filters
+    for row in range(shape.rows):
+        for q in range(shape.columns):
+            to = slopes_start(shape) + row * shape.stride_down * wide + q * shape.stride_across * shape.filters
+            at = g0 + (row * shape.columns + q) * shape.filters
+            for o in range(shape.filters):
+                slopes[to + o] = g[at + o]
+    start = shape.padding_down * wide + shape.padding_across * shape.filters
     picture = n * shape.height * shape.width * shape.channels
     if by_channel(shape):
-        weigh_channels(len(pixels), 0, pixels, slopes, start, turned, dx[:0], dx, picture, taps, 0)
+        weigh_channels(len(pixels), 0, pixels, numbers, slopes, start, turned, dx[:0], dx, picture, 0)
         return
-    lane = lanes(dx)
     for group in range(shape.groups):
-        c, end = group * inputs, (group + 1) * inputs
-        while c < end:
-            width = 2 if end - c > lane else 1
-            tiles(len(pixels), pixels, 0, min(lane, end - c - (width - 1) * lane), width,
-                  slopes, start + group * outputs, taps, run, 1, turned, c, run * shape.channels, shape.channels,
-                  dx, picture + c, shape.channels, FRESH, dx, 0, 0)
-            c += width * lane
+        tiles(len(pixels), pixels, 0, numbers, 0, len(numbers), slopes, start + group * outputs, turned, group * inputs,
+              shape.channels, dx, picture + group * inputs, shape.channels, inputs, FRESH, dx, 0, 0)
+
+
+@unit
+def give_slopes(g, g0, filters, frame, window, shape):
+    """The gradient of one framed picture, window by window: what each gives to its numbers is a product of slopes, from
+    g[g0] on, and filters, (O, kH, kW, C), and is added to the picture where the window lay. window: room for a row of
+    windows."""
+    inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
+    wide = (shape.width + 2 * shape.padding_across) * shape.channels
+    numbers = shape.size_down * shape.size_across * inputs
+    columns, steps = places(1, shape.columns, 0, shape.filters), places(1, outputs, 0, 1)
+    whole = shape.groups == 1 and shape.dilation_across == 1  # then a row of a window is one unbroken run
+    together = shape.size_across if whole else 1
+    clear(frame)
+    for row in range(shape.rows):
+        for group in range(shape.groups):
+            tiles(shape.columns, columns, 0, steps, 0, outputs, g, g0 + row * shape.columns * shape.filters
+                  + group * outputs, filters, group * outputs * numbers, numbers, window, 0, numbers, numbers, FRESH,
+                  window, 0, 0)
+            for q in range(shape.columns):
+                for tap in range(0, shape.size_down * shape.size_across, together):
+                    down = row * shape.stride_down + tap // shape.size_across * shape.dilation_down
+                    across = q * shape.stride_across + tap % shape.size_across * shape.dilation_across
+                    add_run(frame, down * wide + across * shape.channels + group * inputs,
+                            window, q * numbers + tap * inputs, together * inputs)
+
+
+@unit
+def take_from_frame(n, frame, x, shape):
+    """The middle of the frame as picture n."""
+    wide = (shape.width + 2 * shape.padding_across) * shape.channels
+    line = shape.width * shape.channels
+    for row in range(shape.height):
+        at = (row + shape.padding_down) * wide + shape.padding_across * shape.channels
+        to = (n * shape.height + row) * line
+        for i in range(line):
+            x[to + i] = frame[at + i]
 
 
 @unit
 def conv_backward(first, last, x, y, g, winner, turned, dw, db, dx, scratch, fresh, shape):
-    """The gradients of what `conv_forward` did with these pictures. g: (N, H', W', O), the slopes of y; dw: of the
-    packed weights, set if `fresh`, else added to, or empty; db: (O,) or empty, added to; dx: like x, or empty if nobody
-    needs it."""
+    """The gradients of what `conv_forward` did with these pictures. g: (N, H', W', O), the slopes of y, cut off in place
+    where relu was; dw: of the packed weights, set if `fresh`, else added to, or empty; db: (O,) or empty, added to; dx:
+    like x, or empty if nobody needs it. turned: the weights for the way back."""
     framed = shape.padding_down > 0 or shape.padding_across > 0
-    frame, slopes = scratch[:framed_size(shape)], scratch[framed_size(shape):framed_size(shape) + slopes_size(shape)]
-    clear(slopes)
+    frame, room = scratch[:framed_size(shape)], scratch[framed_size(shape):]
     if framed:
         clear(frame)
     source = frame if framed else x
     wide = (shape.width + 2 * shape.padding_across) * shape.channels
-    numbers = window_numbers(shape)
-    starts = places(shape.rows, 1, shape.stride_down * wide, 0)
-    pixels = places(shape.height, shape.width, slopes_columns(shape) * shape.filters, shape.filters)
-    taps = window_taps(shape, slopes_columns(shape), shape.filters)
+    inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
+    numbers = window_numbers(shape, shape.width + 2 * shape.padding_across, shape.channels, inputs)
+    pixels = places(shape.rows, shape.columns, shape.stride_down * wide, shape.stride_across * shape.channels)
+    unpooled, room = room[:shape.rows * shape.columns * shape.filters], room[shape.rows * shape.columns * shape.filters:]
+    slopes, given, window = room[:slopes_size(shape)], room[:framed_size(shape)], room[framed_size(shape):]
+    collected = places(shape.height, shape.width, slopes_columns(shape) * shape.filters, shape.filters)
+    seen = window_numbers(shape, slopes_columns(shape), shape.filters, outputs)
     result = shape.filters * (shape.rows // shape.pool) * (shape.columns // shape.pool)
-    framing = shape.pool > 1 or len(dx) > 0  # else the slopes can be used where they are
+    by_windows = by_window(shape, lanes(x))
+    if shape.pool > 1:
+        clear(unpooled)  # the rows and columns that are left over when the pools are full stay 0
+    if len(dx) and not by_windows:
+        clear(slopes)
     for n in range(first, last):
-        mine = slice(n * result, (n + 1) * result)
-        sum_of_slopes(g[mine], y[mine], winner[mine], db, shape)
-        if framing:
-            spread_slopes(n, g, winner, slopes, shape)
-        if framed:
-            put_in_frame(n, x, frame, shape)
-        picture = 0 if framed else n * shape.height * shape.width * shape.channels
-        begin = FRESH if fresh and n == first else ADD
-        if len(dw) and framing:
-            add_weight_slopes(begin, picture, source, slopes, slopes_start(shape), shape.stride_across * shape.filters,
-                              shape.stride_down * slopes_columns(shape) * shape.filters, numbers, starts, dw, shape)
-        elif len(dw):
-            add_weight_slopes(begin, picture, source, g, n * result, shape.filters, shape.columns * shape.filters,
-                              numbers, starts, dw, shape)
-        if len(dx):
-            slopes_of_picture(n, slopes, turned, dx, pixels, taps, shape)
+        if shape.pool > 1:
+            unpool(n, g, winner, unpooled, db, shape)
+        else:
+            cut_off(g[n * result:(n + 1) * result], y[n * result:(n + 1) * result], db, shape)
+        here, start = (unpooled, 0) if shape.pool > 1 else (g, n * result)
+        if len(dw):
+            if framed:
+                put_in_frame(n, x, frame, shape)
+            picture = 0 if framed else n * shape.height * shape.width * shape.channels
+            add_weight_slopes(FRESH if fresh and n == first else ADD, picture, source, here, start, numbers, pixels, dw,
+                              shape)
+        if len(dx) and by_windows:
+            give_slopes(here, start, turned, given, window, shape)
+            take_from_frame(n, given, dx, shape)
+        elif len(dx):
+            collect_slopes(n, here, start, slopes, turned, dx, collected, seen, shape)
 
 
 @unit
 def add_rows(rows, total):
     """Add rows, each as long as the total, to the total."""
-    width = len(total)
-    for start in range(0, len(rows), width):
-        row = rows[start:start + width]
-        for i in range(width):
-            total[i] += row[i]
+    for start in range(0, len(rows), len(total)):
+        add_run(total, 0, rows, start, len(total))
 
 
 # --- twins of the NumPy kernels ---------------------------------------------------------------------------------------
@@ -561,7 +569,7 @@ def conv2d_input_gradient(g: Array, weight: Array, shape: tuple[int, ...], windo
         return reference.conv2d_input_gradient(g, weight, shape, window, groups)
     lies = shape_of(shape[1:], len(weight), window, groups)
     turned = np.empty(weight.size, weight.dtype)
-    pack_turned(0, len(weight), weight.reshape(-1), turned, lies)
+    pack_back(0, len(weight), weight.reshape(-1), turned, lies)
     n, c, h, w = shape
     dx = np.empty((n, h, w, c), g.dtype)
     share(conv_slopes_alone, n, g.size * weight[0].size, channels_last(g).reshape(-1), turned, dx.reshape(-1), lies)

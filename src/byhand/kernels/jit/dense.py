@@ -5,11 +5,9 @@ as in PyTorch: then a vector holds the weights of neighbouring outputs, and noth
 forward pass or for the gradient of the weights.
 """
 
-import numpy as np
-
 from byhand.kernels.jit.cache import unit
-from byhand.kernels.jit.convolution import places, tiles, width_for
-from byhand.kernels.jit.tile import ADD, BIAS, FRESH, lanes
+from byhand.kernels.jit.convolution import places, tiles
+from byhand.kernels.jit.tile import ADD, BIAS, FRESH
 
 PANEL = 512  # inputs summed over at a time: as many weights as stay in the nearest cache
 
@@ -17,48 +15,29 @@ PANEL = 512  # inputs summed over at a time: as many weights as stay in the near
 @unit
 def linear_forward(first, last, x, w, bias, y, inputs, outputs, relu):
     """y = relu(x Wᵀ + b), samples `first` up to `last`. x: (N, in), w: (in, out), bias: (out,) or empty, y: (N, out)."""
-    samples, here = places(last - first, 1, inputs, 0), np.zeros(1, np.int64)
-    lane = lanes(x)
-    o = 0
-    while o < outputs:
-        width = width_for(last - first, outputs - o, lane)
-        for k in range(0, inputs, PANEL):
-            run = min(PANEL, inputs - k)
-            begin = ADD if k else BIAS if len(bias) else FRESH
-            tiles(last - first, samples, 0, min(lane, outputs - o - (width - 1) * lane), width,
-                  x, first * inputs + k, here, run, 1, w, k * outputs + o, 0, outputs,
-                  y, first * outputs + o, outputs, begin, bias, o, relu if k + run == inputs else 0)
-        o += width * lane
+    samples, steps = places(last - first, 1, inputs, 0), places(inputs, 1, 1, 0)
+    for k in range(0, inputs, PANEL):
+        count = min(PANEL, inputs - k)
+        tiles(last - first, samples, 0, steps, k, count, x, first * inputs, w, k * outputs, outputs,
+              y, first * outputs, outputs, outputs, ADD if k else BIAS if len(bias) else FRESH, bias, 0,
+              relu if k + count == inputs else 0)
 
 
 @unit
 def linear_weight_gradient(first, last, x, g, dw, inputs, outputs, fresh):
     """dw = Σ over samples of x ⊗ g, (in, out): set if `fresh`, else added to."""
-    columns, here = places(inputs, 1, 1, 0), np.zeros(1, np.int64)
-    lane = lanes(x)
-    o = 0
-    while o < outputs:
-        width = 2 if outputs - o > lane else 1
-        tiles(inputs, columns, 0, min(lane, outputs - o - (width - 1) * lane), width,
-              x, first * inputs, here, last - first, inputs, g, first * outputs + o, 0, outputs,
-              dw, o, outputs, FRESH if fresh else ADD, dw, 0, 0)
-        o += width * lane
+    columns, samples = places(inputs, 1, 1, 0), places(last - first, 1, inputs, 0)
+    tiles(inputs, columns, 0, samples, 0, last - first, x, first * inputs, g, first * outputs, outputs,
+          dw, 0, outputs, outputs, FRESH if fresh else ADD, dw, 0, 0)
 
 
 @unit
 def linear_input_gradient(first, last, g, turned, dx, inputs, outputs):
     """dx = g W. g: (N, out), turned: the weights as (out, in), dx: (N, in)."""
-    samples, here = places(last - first, 1, outputs, 0), np.zeros(1, np.int64)
-    lane = lanes(g)
-    i = 0
-    while i < inputs:
-        width = width_for(last - first, inputs - i, lane)
-        for k in range(0, outputs, PANEL):
-            run = min(PANEL, outputs - k)
-            tiles(last - first, samples, 0, min(lane, inputs - i - (width - 1) * lane), width,
-                  g, first * outputs + k, here, run, 1, turned, k * inputs + i, 0, inputs,
-                  dx, first * inputs + i, inputs, ADD if k else FRESH, dx, 0, 0)
-        i += width * lane
+    samples, steps = places(last - first, 1, outputs, 0), places(outputs, 1, 1, 0)
+    for k in range(0, outputs, PANEL):
+        tiles(last - first, samples, 0, steps, k, min(PANEL, outputs - k), g, first * outputs, turned, k * inputs, inputs,
+              dx, first * inputs, inputs, inputs, ADD if k else FRESH, dx, 0, 0)
 
 
 @unit

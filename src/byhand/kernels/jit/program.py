@@ -18,7 +18,7 @@ import numpy as np
 
 from byhand.kernels.jit.activation import activation_forward, activation_gradient
 from byhand.kernels.jit.cache import kernel, unit
-from byhand.kernels.jit.convolution import Shape, add_rows, clear, conv_backward, conv_forward, pack, pack_turned, unpack
+from byhand.kernels.jit.convolution import Shape, add_rows, clear, conv_backward, conv_forward, pack, pack_back, unpack
 from byhand.kernels.jit.dense import (
     linear_forward, linear_input_gradient, linear_weight_gradient, transpose
 )
@@ -146,7 +146,7 @@ def lay_out_filters(program, thread, threads, for_learning):
             weight = vector(program.parameters, row[WEIGHT], count)
             pack(first, last, weight, vector(program.packed, row[PACKED], count), shape)
             if for_learning and row[X_SLOPES] >= 0:
-                pack_turned(first, last, weight, vector(program.packed, row[TURNED], count), shape)
+                pack_back(first, last, weight, vector(program.packed, row[TURNED], count), shape)
         elif row[KIND] == LINEAR and for_learning and row[X_SLOPES] >= 0:
             count = row[X_SIZE] * row[Y_SIZE]
             first, last = part_of(row[X_SIZE], thread, threads)

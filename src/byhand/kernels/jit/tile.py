@@ -16,7 +16,7 @@ and van de Geijn 2008). With 28 vectors of sums, 16 fetches feed 28 multiply-add
 should be.
 
 Everything heavy in a neural network is this tile, and what differs is only where the numbers lie. So a tile gets two
-lists of places: `rows` says where the row of each sum begins in a, and `taps` which steps lead through that row.
+lists of places in a: `rows` says where the numbers of each row of sums begin, and `steps` how they go on from there.
 
 | what | a row of sums belongs to | a | b | summed over |
 | --- | --- | --- | --- | --- |
@@ -46,6 +46,9 @@ from byhand.kernels.jit.cache import kept_library, note_need
 INT, SHORT, BIT = ir.IntType(64), ir.IntType(32), ir.IntType(1)
 
 
+ARM = any(name in binding.get_process_triple() for name in ("aarch64", "arm64"))
+
+
 def host() -> tuple[int, int]:
     """Bytes in a vector of this processor, and how many vectors its registers hold."""
     features = config.CPU_FEATURES
@@ -55,10 +58,11 @@ def host() -> tuple[int, int]:
         return 64, 32
     if "+avx2" in features and "+fma" in features:
         return 32, 16
-    return 16, 32 if "aarch64" in binding.get_process_triple() or "arm64" in binding.get_process_triple() else 16
+    return 16, 32 if ARM else 16
 
 
 VECTOR, REGISTERS = host()
+KEPT_IN = "w" if ARM else "v" if VECTOR == 64 else "x"  # LLVM's letters for the registers that hold vectors
 WIDE = (REGISTERS - 4) // 2  # rows of a tile two vectors wide: beside its sums, two vectors and a number need room
 TALL = min(14, REGISTERS - 4)  # rows of a tile that is one vector wide
 FLAT = REGISTERS // 4  # vectors of a tile of a single row, as for a single sample; or half as many
@@ -139,6 +143,13 @@ class Vectors:
         fma = self.function(f"llvm.fmuladd.{self.name}", self.type, self.type, self.type, self.type)
         return self.builder.call(fma, [a, b, c])
 
+    def done(self, value: Any) -> Any:
+        """The value, which is in a register before anything is fetched that comes later. (An empty instruction, of
+        which the compiler must believe that it needs the value and changes memory. Else it fetches all numbers of a
+        step first, and then has no registers left for the sums.)"""
+        kind = ir.FunctionType(self.type, [self.type])
+        return self.builder.asm(kind, "", f"={KEPT_IN},0,~{{memory}}", [value], side_effect=True)
+
     def relu(self, value: Any) -> Any:
         """max(value, 0); what is not a number stays so."""
         below = self.builder.fcmp_ordered("<", value, self.zero)
@@ -147,9 +158,9 @@ class Vectors:
 
 # --- the machine code -------------------------------------------------------------------------------------------------
 
-POINTERS = ("a", "rows", "taps", "b", "c", "bias")
-ORDER = ("height", "width", "last", "a", "a0", "rows", "row0", "taps", "tap_count", "run", "a_step", "b", "b0", "b_tap",
-         "b_step", "c", "c0", "c_row", "tiles", "begin", "bias", "bias0", "relu")
+POINTERS = ("a", "rows", "steps", "b", "c", "bias")
+ORDER = ("height", "width", "last", "a", "a0", "rows", "row0", "steps", "step0", "count", "b", "b0", "b_step", "c", "c0",
+         "c_row", "tiles", "begin", "bias", "bias0", "relu")
 ELEMENTS = {32: ir.FloatType(), 64: ir.DoubleType()}
 
 
@@ -160,7 +171,7 @@ def symbol(bits: int) -> str:
 
 def function_type(bits: int) -> Any:
     """The tile as a function in C: pointers and whole numbers."""
-    pointer = {name: (INT if name in ("rows", "taps") else ELEMENTS[bits]).as_pointer() for name in POINTERS}
+    pointer = {name: (INT if name in ("rows", "steps") else ELEMENTS[bits]).as_pointer() for name in POINTERS}
     return ir.FunctionType(ir.VoidType(), [pointer.get(name, INT) for name in ORDER])
 
 
@@ -192,9 +203,9 @@ def provide(bits: int) -> None:
     binding.add_symbol(symbol(bits), library.get_pointer_to_function(symbol(bits)))
 
 
-def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a0: Any, rows: Any, row0: Any, taps: Any,
-                     tap_count: Any, run: Any, a_step: Any, b: Any, b0: Any, b_tap: Any, b_step: Any, c: Any, c0: Any,
-                     c_row: Any, tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> None:
+def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a0: Any, rows: Any, row0: Any,
+                     steps: Any, step0: Any, count: Any, b: Any, b0: Any, b_step: Any, c: Any, c0: Any, c_row: Any,
+                     tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> None:
     """The loops of a tile with `height` · `width` vectors of sums, which are values here and registers later."""
     words = Vectors(builder, a.type.pointee)
     table = [(row, vector) for row in range(height) for vector in range(width)]
@@ -202,8 +213,8 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     mask = words.first(last)
     masks = [None] * (width - 1) + [mask]
     before = builder.block
-    tile_begin, zeros, there, biased, start, over_taps, over_run, next_tap, finish, whole, cut, next_tile, after = (
-        builder.append_basic_block() for _ in range(13))
+    tile_begin, zeros, there, biased, start, over_steps, finish, whole, cut, next_tile, after = (
+        builder.append_basic_block() for _ in range(11))
 
     def loop_sums(*coming_from: tuple[Any, dict[Any, Any]]) -> dict[Any, Any]:
         """The sums at the head of a loop or where ways meet: whatever they were at the end of the way taken."""
@@ -239,43 +250,33 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     builder.position_at_end(start)
     sums = loop_sums((zeros, dict.fromkeys(table, words.zero)), (there, old),
                      (biased, {(row, v): biases[v] for row, v in table}))
-    builder.branch(over_taps)
+    b_end = builder.add(b0, builder.mul(count, b_step))
+    builder.branch(over_steps)
 
-    builder.position_at_end(over_taps)  # for each tap, an offset into a from the list of taps
-    tap, b_here = builder.phi(INT), builder.phi(INT)
-    tap.add_incoming(zero, start)
-    b_here.add_incoming(b0, start)
-    outer = loop_sums((start, sums))
-    a_tap = builder.load(builder.gep(taps, [tap]))
-    builder.branch(over_run)
-
-    builder.position_at_end(over_run)  # for each number of the run: here the time goes
-    step, a_at, b_at = builder.phi(INT), builder.phi(INT), builder.phi(INT)
-    for counter, first in ((step, zero), (a_at, a_tap), (b_at, b_here)):
-        counter.add_incoming(first, over_taps)
-    inner = loop_sums((over_taps, outer))
+    builder.position_at_end(over_steps)  # here the time goes
+    step, b_at = builder.phi(INT), builder.phi(INT)
+    step.add_incoming(zero, start)
+    b_at.add_incoming(b0, start)
+    grown = loop_sums((start, sums))
+    a_step = builder.load(builder.gep(steps, [builder.add(step0, step)]))
     b_vectors = [words.load(b, b_at, v, masks[v]) for v in range(width)]
-    grown = {}
+    more = {}
     for row in range(height):
-        number_of_a = words.repeated(builder.load(builder.gep(a, [builder.add(a_rows[row], a_at)])))
+        number_of_a = words.repeated(builder.load(builder.gep(a, [builder.add(a_rows[row], a_step)])))
         for v in range(width):
-            grown[row, v] = words.multiply_add(number_of_a, b_vectors[v], inner[row, v])
-    for counter, by in ((step, one), (a_at, a_step), (b_at, b_step)):
-        counter.add_incoming(builder.add(counter, by), over_run)
+            more[row, v] = words.done(words.multiply_add(number_of_a, b_vectors[v], grown[row, v]))
     for at in table:
-        inner[at].add_incoming(grown[at], over_run)
-    builder.cbranch(builder.icmp_signed("<", builder.add(step, one), run), over_run, next_tap)
-
-    builder.position_at_end(next_tap)
-    tap.add_incoming(builder.add(tap, one), next_tap)
-    b_here.add_incoming(builder.add(b_here, b_tap), next_tap)
-    for at in table:
-        outer[at].add_incoming(grown[at], next_tap)
-    builder.cbranch(builder.icmp_signed("<", builder.add(tap, one), tap_count), over_taps, finish)
+        grown[at].add_incoming(more[at], over_steps)
+    step.add_incoming(builder.add(step, one), over_steps)
+    b_next = builder.add(b_at, b_step)
+    b_at.add_incoming(b_next, over_steps)
+    # The end is told by the place in b, from which LLVM cannot see how many steps there are: else it would do two at a
+    # time, and the sums of two have no room in the registers.
+    builder.cbranch(builder.icmp_signed("!=", b_next, b_end), over_steps, finish)
 
     builder.position_at_end(finish)
     bent = builder.icmp_signed("!=", relu, zero)
-    result = {at: builder.select(bent, words.relu(grown[at]), grown[at]) for at in table}
+    result = {at: builder.select(bent, words.relu(more[at]), more[at]) for at in table}
     builder.cbranch(builder.icmp_signed(">=", last, ir.Constant(INT, words.lanes)), whole, cut)
     for block, with_masks in ((whole, [None] * width), (cut, masks)):  # stores under a mask are slow on some processors
         builder.position_at_end(block)
@@ -296,21 +297,21 @@ class Tile:
 
 
 @intrinsic
-def tile(typing: Any, height: Any, width: Any, last: Any, a: Any, a0: Any, rows: Any, row0: Any, taps: Any,
-         tap_count: Any, run: Any, a_step: Any, b: Any, b0: Any, b_tap: Any, b_step: Any, c: Any, c0: Any, c_row: Any,
-         tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> Any:
+def tile(typing: Any, height: Any, width: Any, last: Any, a: Any, a0: Any, rows: Any, row0: Any, steps: Any, step0: Any,
+         count: Any, b: Any, b0: Any, b_step: Any, c: Any, c0: Any, c_row: Any, tiles: Any, begin: Any, bias: Any,
+         bias0: Any, relu: Any) -> Any:
     """For each row r from 0 up to tiles · height, and each column j of the tile:
 
-        c[c0 + r·c_row + j]  =  begin  +  Σ over t, i of
-            a[a0 + rows[row0 + r] + taps[t] + i·a_step]  ·  b[b0 + t·b_tap + i·b_step + j]
+        c[c0 + r·c_row + j]  =  begin  +  Σ over k from 0 up to count of
+            a[a0 + rows[row0 + r] + steps[step0 + k]]  ·  b[b0 + k·b_step + j]
 
-    with t over the `tap_count` taps and i over `run`. height, width: the tile's shape, one of SHAPES, in rows and in
-    vectors; `last`: how many numbers of the last vector count. begin: FRESH (zeros), ADD (what is in c) or BIAS
-    (bias[bias0 + j]). relu: whether what is below 0 becomes 0. All arrays are flat; nothing but the elements named here
-    is touched. tap_count, run and tiles are at least 1.
+    height, width: the tile's shape, one of SHAPES, in rows and in vectors; `last`: how many numbers of the last vector
+    count. begin: FRESH (zeros), ADD (what is in c) or BIAS (bias[bias0 + j]). relu: whether what is below 0 becomes 0.
+    All arrays are flat; nothing but the elements named here is touched. count, tiles and b_step are at
+    least 1.
     """
-    given = dict(zip(ORDER, (height, width, last, a, a0, rows, row0, taps, tap_count, run, a_step, b, b0, b_tap, b_step,
-                             c, c0, c_row, tiles, begin, bias, bias0, relu), strict=True))
+    given = dict(zip(ORDER, (height, width, last, a, a0, rows, row0, steps, step0, count, b, b0, b_step, c, c0, c_row,
+                             tiles, begin, bias, bias0, relu), strict=True))
     signature = types.void(*[given[name] if name in POINTERS else types.int64 for name in ORDER])
     bits = a.dtype.bitwidth
 
