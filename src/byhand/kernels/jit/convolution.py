@@ -126,8 +126,9 @@ def window_numbers(shape, columns, channels, group):
 def places(rows, columns, down, across):
     """Where the windows begin in a picture, row by row; down, across: from one to the next."""
     found = np.empty(rows * columns, np.int64)
-    for i in range(len(found)):
-        found[i] = i // columns * down + i % columns * across
+    for row in range(rows):
+        for column in range(columns):
+            found[row * columns + column] = row * down + column * across
     return found
 
 

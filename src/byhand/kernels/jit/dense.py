@@ -15,7 +15,7 @@ PANEL = 512  # inputs summed over at a time: as many weights as stay in the near
 @unit
 def linear_forward(first, last, x, w, bias, y, inputs, outputs, relu):
     """y = relu(x Wᵀ + b), samples `first` up to `last`. x: (N, in), w: (in, out), bias: (out,) or empty, y: (N, out)."""
-    samples, steps = places(last - first, 1, inputs, 0), places(inputs, 1, 1, 0)
+    samples, steps = places(1, last - first, 0, inputs), places(1, inputs, 0, 1)
     for k in range(0, inputs, PANEL):
         count = min(PANEL, inputs - k)
         tiles(last - first, samples, 0, steps, k, count, x, first * inputs, w, k * outputs, outputs,
@@ -26,7 +26,7 @@ def linear_forward(first, last, x, w, bias, y, inputs, outputs, relu):
 @unit
 def linear_weight_gradient(first, last, x, g, dw, inputs, outputs, fresh):
     """dw = Σ over samples of x ⊗ g, (in, out): set if `fresh`, else added to."""
-    columns, samples = places(inputs, 1, 1, 0), places(last - first, 1, inputs, 0)
+    columns, samples = places(1, inputs, 0, 1), places(1, last - first, 0, inputs)
     tiles(inputs, columns, 0, samples, 0, last - first, x, first * inputs, g, first * outputs, outputs,
           dw, 0, outputs, outputs, FRESH if fresh else ADD, dw, 0, 0)
 
@@ -34,7 +34,7 @@ def linear_weight_gradient(first, last, x, g, dw, inputs, outputs, fresh):
 @unit
 def linear_input_gradient(first, last, g, turned, dx, inputs, outputs):
     """dx = g W. g: (N, out), turned: the weights as (out, in), dx: (N, in)."""
-    samples, steps = places(last - first, 1, outputs, 0), places(outputs, 1, 1, 0)
+    samples, steps = places(1, last - first, 0, outputs), places(1, outputs, 0, 1)
     for k in range(0, outputs, PANEL):
         tiles(last - first, samples, 0, steps, k, min(PANEL, outputs - k), g, first * outputs, turned, k * inputs, inputs,
               dx, first * inputs, inputs, inputs, ADD if k else FRESH, dx, 0, 0)
