@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ import byhand
 PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
-    "optim", "schedules", "pictures", "data", "metrics", "sketch", "plots", "inference", "files", "history",
-    "callbacks", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "reader", "look", "bench",
-    "cli", "__main__",
+    "optim", "schedules", "pictures", "data", "compiled", "metrics", "sketch", "plots", "inference", "files", "history",
+    "callbacks", "teaching", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "reader", "look",
+    "bench", "cli", "__main__",
 ]
+KERNELS = ["reference", "threads", "compiling", "choice", "jit"]  # and the rooms within that one, in the same order
 ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"},
         "kernels": {"atomic"}, "pictures": {"atomic"}, "data": {"atomic", "autodiff", "kernels", "pictures"}}
 FRONT_DOOR = "byhand"  # the package itself leads everywhere; only the top floors may go through it
@@ -31,8 +33,8 @@ def room_of(path):
     return None if first == "__init__" else first
 
 
-def imported_rooms(path):
-    """The rooms that a file imports, each with its line: also within functions, and in whatever form."""
+def imported_modules(path):
+    """The modules that a file imports, each with its line: also within functions, and in whatever form."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
@@ -41,17 +43,31 @@ def imported_rooms(path):
             modules = [node.module]
             if node.module == FRONT_DOOR:  # what stands behind the names it offers
                 modules = [f"byhand.{byhand._NAMES.get(alias.name, alias.name)}" for alias in node.names]
+            elif node.module == f"{FRONT_DOOR}.kernels":
+                modules = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        for module in modules:
-            if module == "byhand":
-                yield FRONT_DOOR, node.lineno
-            elif module.startswith("byhand.") and not module.startswith("byhand.__"):
-                yield module.split(".")[1], node.lineno
+        yield from ((module, node.lineno) for module in modules)
+
+
+def imported_rooms(path):
+    """The rooms that a file imports, each with its line."""
+    for module, line in imported_modules(path):
+        if module == FRONT_DOOR:
+            yield FRONT_DOOR, line
+        elif module.startswith(f"{FRONT_DOOR}.") and not module.startswith(f"{FRONT_DOOR}.__"):
+            yield module.split(".")[1], line
 
 
 def test_every_room_has_its_place():
     assert {room_of(path) for path in SOURCES} - {None} <= set(ROOMS)
+
+
+def test_the_rooms_stand_in_this_order_in_the_design_too():
+    page = (Path(__file__).parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    table = page[page.index("## The rooms"):page.index("## The decisions")]
+    rows = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", table, re.MULTILINE)
+    assert rows == [room for room in ROOMS if room != "__main__"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
@@ -68,6 +84,28 @@ def test_imports_go_downward(path):
         else:
             assert ROOMS.index(other) < floor, f"line {line}: {room} imports {other}, which lies above it"
             assert other in ONLY.get(room, ROOMS), f"line {line}: {room} has no business in {other}"
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if room_of(path) == "kernels"],
+                         ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_within_the_kernels_too(path):
+    inside = path.relative_to(PACKAGE / "kernels").parts[0].removesuffix(".py")
+    if inside == "__init__":  # the door of the room
+        return
+    for module, line in imported_modules(path):
+        if module.startswith("byhand.kernels."):
+            other = module.split(".")[2]
+            assert KERNELS.index(other) <= KERNELS.index(inside), f"line {line}: {inside} imports {other}"
+
+
+def test_numba_is_needed_in_one_room():
+    for path in SOURCES:
+        for module, line in imported_modules(path):
+            there = path.relative_to(PACKAGE).as_posix()
+            if module.split(".")[0] in ("numba", "llvmlite"):
+                assert there.startswith("kernels/jit/"), f"{there}, line {line} imports {module}"
+            if module.startswith("byhand.kernels.jit"):
+                assert there.startswith(("kernels/jit/", "compiled/")) or there == "cli/warmup.py", f"{there}, {line}"
 
 
 def test_an_upward_import_would_be_seen(tmp_path):

@@ -82,31 +82,36 @@ def lines_script():
 
 
 def test_lines_are_counted_by_room(tmp_path):
-    for name, lines in {"engine.py": 3, "room/a.py": 2, "room/deep/b.py": 5, "recipes/c.py": 9}.items():
+    for name, lines in {"engine.py": 3, "room/a.py": 2, "room/deep/b.py": 5, "recipes/c.py": 9, "kernels/a.py": 4,
+                        "kernels/jit/deep/b.py": 6}.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text('"""Explained\nat length."""\n\n# and commented\n' + "x = 1\n" * lines)
     code, everything = lines_script().count(tmp_path)
-    assert code == {"engine": 3, "room": 7, "recipes": 9}
-    assert everything == {"engine": 7, "room": 15, "recipes": 13}
+    assert code == {"engine": 3, "room": 7, "recipes": 9, "kernels": 4, "kernels/jit": 6}
+    assert everything == {"engine": 7, "room": 15, "recipes": 13, "kernels": 8, "kernels/jit": 10}
 
 
-def test_too_much_code_fails_in_the_stack_and_around_it(tmp_path, monkeypatch, capsys):
+def test_too_much_code_fails_in_each_part(tmp_path, monkeypatch, capsys):
     script = lines_script()
-    (tmp_path / "engine.py").write_text("x = 1\n" * 3)
-    (tmp_path / "charts.py").write_text("x = 1\n" * 2)
+    parts = {"the stack": "engine.py", "the fast bodies": "kernels/jit/tile.py", "around it": "charts.py",
+             "experiments": "bench/rows.py"}
+    assert script.MOST.keys() == parts.keys()
+    sizes = dict(zip(parts, (5, 4, 3, 2), strict=True))
+    for part, name in parts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n" * sizes[part])
     monkeypatch.setattr(script, "PACKAGE", tmp_path)
+    monkeypatch.setattr(script, "MOST", dict(sizes))
     script.main()
-    assert [line.split()[:4] for line in capsys.readouterr().out.splitlines()[-2:]] == [
-        ["the", "stack", "3", "3"], ["around", "it", "2", "2"]]
-    monkeypatch.setattr(script, "MOST", {"the stack": 2, "around it": 2})
-    with pytest.raises(SystemExit, match=r"^the stack has 1 lines too many"):
-        script.main()
-    monkeypatch.setattr(script, "MOST", {"the stack": 3, "around it": 1})
-    with pytest.raises(SystemExit, match=r"^around it has 1 lines too many"):
-        script.main()
+    shown = [line.rpartition("  (at most")[0].split() for line in capsys.readouterr().out.splitlines()[-4:]]
+    assert shown == [[*part.split(), str(size), str(size)] for part, size in sizes.items()]
+    for part, size in sizes.items():
+        monkeypatch.setattr(script, "MOST", sizes | {part: size - 1})
+        with pytest.raises(SystemExit, match=f"^{part}: 1 lines too many"):
+            script.main()
 
 
-def test_the_rooms_counted_around_the_stack_exist():
+def test_the_rooms_counted_beside_the_stack_exist():
     script = lines_script()
-    there = {path.stem for path in script.PACKAGE.iterdir()}
-    assert set(script.AROUND) <= there
+    there = {path.relative_to(script.PACKAGE).with_suffix("").as_posix() for path in script.PACKAGE.rglob("*")}
+    assert {room for rooms in script.PARTS.values() for room in rooms} <= there
