@@ -16,11 +16,11 @@ from rich.progress import Progress
 from rich.status import Status
 
 import byhand as bh
-from byhand.kernels.choice import asked, numba_installed
+from byhand.kernels.choice import asked, can_compile
 from byhand.kernels.compiling import SENTENCE
 from byhand.progress import KERNELS, Spinner
 
-needs_numba = pytest.mark.skipif(not numba_installed(), reason="Numba is not installed")
+needs_numba = pytest.mark.skipif(not can_compile(), reason="Numba is not here")
 BOTH = ["numpy", pytest.param("jit", marks=needs_numba)]
 TRAIN = ["train", "mlp", "--epochs", 1, "--out", "run"]
 
@@ -179,6 +179,18 @@ def test_a_run_that_began_with_numba_goes_on_without(unfinished):
     code, out, err = without_numba("train", "--resume", "run", "--json")
     assert (code, the_object(out)["kernels"]) == (0, "numpy")
     assert "kernels was jit and is numpy since" in err and "numba was 0.99 and is not in use since" in err
+
+
+@pytest.mark.parametrize("value", ["1", "2", "0", "", "no"])
+def test_numba_that_is_turned_off_is_as_good_as_none(value, away, tiny, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+    off = value in ("1", "2") or not can_compile()  # "no" is no number, and Numba passes over it too
+    code, out, err = process(*TRAIN, "--data", tiny, "--json")
+    assert (code, the_object(out)["kernels"]) == (0, "numpy" if off else "jit") and "Numba is not" not in err
+    if off and can_compile():
+        sentence = ("the jit kernels need Numba, which NUMBA_DISABLE_JIT turns off: unset that variable, or choose "
+                    "numpy.\n")
+        assert process("train", "--kernels", "jit")[2].endswith(sentence)
 
 
 # --- byhand warmup ----------------------------------------------------------------------------------------------------

@@ -180,6 +180,17 @@ def test_the_environment_may_say_nonsense(value):
     assert f"BYHAND_NUM_THREADS must be a whole number of at least 1, got '{value}'." in done.stderr
 
 
+@pytest.mark.parametrize(("folders", "told"), [
+    (["numpy.libs", "scipy.libs"], "openblas 0.1 zen"), (["scipy.libs", "numpy/.dylibs"], "openblas 0.2 zen"),
+    (["lib"], "openblas 0.1 zen"), (["scipy.libs", "lib"], "openblas 0.1 zen, openblas 0.2 zen"), ([], ""),
+])
+def test_the_blas_that_is_named_is_numpys(folders, told, monkeypatch):
+    pools = [{"user_api": "blas", "internal_api": "openblas", "version": f"0.{i}", "architecture": "zen",
+              "filepath": f"/numpy/site-packages/{folder}/libopenblas.so"} for i, folder in enumerate(folders, 1)]
+    monkeypatch.setattr("byhand.kernels.threads.threadpool_info", lambda: [*pools, {"user_api": "openmp"}])
+    assert kernels.blas() == told
+
+
 def run_with_threads(value):
     """A fresh interpreter with this setting, which tells how many threads it uses."""
     return subprocess.run([sys.executable, "-c", "import byhand; print(byhand.get_num_threads())"], check=False,

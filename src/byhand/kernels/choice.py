@@ -1,7 +1,8 @@
 """Which body of a kernel runs: `reference`, the readable one in NumPy, or `jit`, the compiled one.
 
-The compiled ones are taken where Numba is installed (the extra `fast`). `with kernels.using("numpy"):`, the option
-`--kernels numpy` and the environment variable BYHAND_KERNELS say otherwise.
+The compiled ones are taken where Numba is installed (the extra `fast`) and not turned off by its own variable
+NUMBA_DISABLE_JIT. `with kernels.using("numpy"):`, the option `--kernels numpy` and the environment variable
+BYHAND_KERNELS say otherwise.
 """
 
 import importlib
@@ -28,18 +29,31 @@ def numba_installed() -> bool:
 
 
 @cache
+def can_compile() -> bool:
+    """Whether Numba is here and compiles, which NUMBA_DISABLE_JIT=1 forbids; looked up once."""
+    try:
+        forbidden = int(os.environ.get("NUMBA_DISABLE_JIT", "0"))  # as Numba reads it
+    except ValueError:
+        forbidden = 0
+    return numba_installed() and not forbidden
+
+
+@cache
 def compiled() -> ModuleType | None:
-    """The room of compiled kernels, or None where Numba is not installed."""
-    return importlib.import_module("byhand.kernels.jit") if numba_installed() else None
+    """The room of compiled kernels, or None where there can be none."""
+    return importlib.import_module("byhand.kernels.jit") if can_compile() else None
 
 
 def check(choice: str) -> str:
-    """The choice itself, if it can be had. Raises ValueError if it is unknown, or Numba is missing."""
+    """The choice itself, if it can be had. Raises ValueError if it is unknown, or Numba is missing or turned off."""
     if choice not in CHOICES:
         raise ValueError(f"there are no kernels {choice!r}; choose numpy or jit.")
     if choice == "jit" and not numba_installed():
         raise ValueError("the jit kernels need Numba, which is not installed: pip install 'byhand[fast]', or choose "
                          "numpy.")
+    if choice == "jit" and not can_compile():
+        raise ValueError("the jit kernels need Numba, which NUMBA_DISABLE_JIT turns off: unset that variable, or "
+                         "choose numpy.")
     return choice
 
 
@@ -53,7 +67,7 @@ def in_use() -> str:
     is not."""
     choice = asked()
     if not choice:
-        return "jit" if numba_installed() else "numpy"
+        return "jit" if can_compile() else "numpy"
     try:
         return check(choice)
     except ValueError as error:  # what `using` chose has been checked

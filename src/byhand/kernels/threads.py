@@ -1,8 +1,8 @@
 """One number for all the threads, and the team of threads that compiled kernels share.
 
-`set_num_threads(n)`, `--threads n` and the environment variable BYHAND_NUM_THREADS all say how many cores the arithmetic
-may use, matrix products and compiled kernels alike; without them the BLAS library's own choice stands, which is all
-cores.
+`set_num_threads(n)`, `--threads n` and the environment variable BYHAND_NUM_THREADS all say how many cores the
+arithmetic may use, matrix products and compiled kernels alike; without them the BLAS library's own choice stands, which
+is all cores.
 
 Work is shared by samples: of 100 images and two threads, the first always does images 0 to 49 and the second 50 to 99,
 whoever is quicker. So a result never depends on timing. Compiled kernels let go of Python's global lock, which is what
@@ -122,10 +122,12 @@ def get_num_threads() -> int:
 
 
 def blas() -> str:
-    """What multiplies matrices here, with its version and the processor that it works for: the last bits of a product
-    depend on it."""
+    """What multiplies NumPy's matrices here, with its version and the processor that it works for: the last bits of a
+    product depend on it. (SciPy, once it is imported, has one of its own, which nobody here uses.)"""
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    own = [pool for pool in pools if {"numpy", "numpy.libs"} & {*pool["filepath"].replace("\\", "/").split("/")[-3:]}]
     return ", ".join(" ".join(str(pool.get(fact, "")) for fact in ("internal_api", "version", "architecture")).strip()
-                     for pool in threadpool_info() if pool["user_api"] == "blas")
+                     for pool in own or pools)
 
 
 def follow_environment() -> None:
