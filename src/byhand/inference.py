@@ -77,7 +77,9 @@ def predict(model: Module, inputs: Array, *, normalize: Normalize | None = None,
     samples = Dataset(inputs, np.zeros(len(inputs), np.int64))
     answers = compiled_predictor(model, samples.inputs.shape[1:])
     if answers is not None:
-        return answer(answers, samples.inputs, normalize)
+        outputs = answer(answers, samples.inputs, normalize)
+        if all_finite(outputs):
+            return outputs  # else layer by layer says why, or answers the same
     loader = Loader(samples, batch_size, normalize=normalize, dtype=precision(model))
     with no_grad(), evaluating(), np.errstate(all="ignore"):
         return np.concatenate([model(finite(batch, i * loader.batch_size)).data
@@ -131,7 +133,9 @@ class Answers:
                 self.compiled, self.state = compiled_predictor(model, shape), self.state_of(model, shape)
             ready = self.compiled is not None and type(inputs) is np.ndarray and inputs.dtype in (np.uint8, np.float32)
             if ready and len(inputs):
-                return answer(self.compiled, inputs, normalize)
+                outputs = answer(self.compiled, inputs, normalize)
+                if all_finite(outputs):
+                    return outputs
         return predict(model, inputs, normalize=normalize)
 
     def state_of(self, model: Module, shape: tuple[int, ...]) -> Any:
@@ -148,15 +152,19 @@ class Answers:
 
 def finite(batch: Array, first: int) -> Array:
     """The batch as it is. Raises ValueError, with the number of the sample, if not all of it are finite numbers."""
-    flat = batch.reshape(-1)
-    if math.isfinite(np.dot(flat, flat)):  # quicker than to look at each, and right unless their squares overflow
-        return batch
-    fine = np.isfinite(batch)
-    if not fine.all():
-        sample = first + int(np.argmin(fine.reshape(len(batch), -1).all(axis=1)))
+    if not all_finite(batch):
+        sample = first + int(np.argmin(np.isfinite(batch).reshape(len(batch), -1).all(axis=1)))
         raise ValueError(f"the inputs of sample {sample} (counted from 0) are not all finite numbers; remove it, or "
                          "replace what is NaN or infinite.")
     return batch
+
+
+def all_finite(numbers: Array) -> bool:
+    """Whether all of them are finite numbers. Their squares are added up first, which is quicker than to look at each,
+    and says it unless they overflow."""
+    flat = numbers.reshape(-1)
+    with np.errstate(all="ignore"):
+        return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(flat).all())
 
 
 def evaluate(model: Module, dataset: Dataset | tuple[Array, Array], *, normalize: Normalize | None = None,

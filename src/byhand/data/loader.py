@@ -57,15 +57,16 @@ class Normalize:
         return kernels.gathered(images, rows, *self.factors(images, dtype))
 
     def factors(self, images: Array, dtype: DTypeLike = np.float32) -> tuple[Array, Array]:
-        """(scale, shift), each a number or one a channel: normalized images are images · scale - shift. Raises
-        ValueError where the number of channels differs."""
+        """(scale, shift), each a number or one a channel: normalized images are images · scale - shift. What no number
+        of this kind can hold becomes infinite. Raises ValueError where the number of channels differs."""
         for value in (self.mean, self.std):
             if isinstance(value, tuple) and (images.ndim < 2 or images.shape[1] != len(value)):
                 raise ValueError(f"this Normalize knows {len(value)} channels, and got an array of shape "
                                  f"{images.shape}")
         std = np.asarray(self.std, np.float64)
-        shift = self.mean / std
-        return np.asarray(np.full(shift.shape, self.scale) / std, dtype), np.asarray(shift, dtype)
+        with np.errstate(over="ignore"):
+            shift = self.mean / std
+            return np.asarray(np.full(shift.shape, self.scale) / std, dtype), np.asarray(shift, dtype)
 
     @classmethod
     def fit(cls, dataset: Dataset) -> "Normalize":

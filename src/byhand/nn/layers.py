@@ -27,8 +27,8 @@ def parameter(initializer: Initializer, shape: tuple[int, ...], rng: np.random.G
                          f"init.uniform(-0.1, 0.1); got {initializer!r}.")
     if array.shape != shape:
         raise ValueError(f"the initializer returned shape {array.shape} instead of {shape}.")
-    if array.ndim == 2:  # a matrix lies column by column, where the compiled kernels find neighbouring outputs together
-        array = np.asfortranarray(array)
+    if array.ndim == 2 and array.flags.writeable:  # else it has no memory yet
+        array = np.asfortranarray(array)  # column by column, where compiled kernels find neighbouring outputs together
     return Tensor(array.astype(dtype) if array.dtype != dtype else array, requires_grad=True)
 
 
