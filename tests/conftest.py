@@ -11,6 +11,8 @@ import numpy as np
 import platformdirs
 import pytest
 from hypothesis import settings
+from kernel_arrays import threads
+from kernel_processes import Processes
 
 import byhand as bh
 from byhand.cli import main
@@ -30,6 +32,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def rng() -> np.random.Generator:
     """A generator of its own for each test, with the same seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def two_threads():
+    """Two threads for the arithmetic."""
+    with threads(2):
+        yield
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """Processes with small kernels of their own, and an empty folder for what they compile."""
+    return Processes(tmp_path)
 
 
 @pytest.fixture(scope="module")

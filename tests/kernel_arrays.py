@@ -5,6 +5,7 @@ whose other numbers must still be there afterwards, and around what it may read 
 show in the results.
 """
 
+import math
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,6 +19,8 @@ CANARY = {"f": -12345.0, "u": 199}
 dtypes = st.sampled_from([np.float32, np.float64])
 layouts = st.sampled_from(["rows", "columns", "channels last", "reversed", "slices"])
 seeds = st.integers(0, 2**32 - 1)
+sizes = st.sampled_from([1, 2, 17, 64, 257, 1000])
+ENDS = [0.0, -0.0, 1e-30, -1e-30, 1.0, -1.0, 88.0, -88.0, 710.0, -710.0, 1e30, -1e30, math.inf, -math.inf, math.nan]
 
 
 def arranged(values, layout):
@@ -76,3 +79,23 @@ def same_bits(first, second):
     if isinstance(first, tuple):
         return all(same_bits(a, b) for a, b in zip(first, second, strict=True))
     return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
+
+
+def close(dtype, size=1.0):
+    """What a few roundings may do to numbers of about `size`."""
+    eps = 8 * float(np.finfo(dtype).eps)
+    return {"rtol": 4 * eps, "atol": eps * size}
+
+
+def numbers(rng, size, dtype, ends=True):
+    """Numbers small and large, some of which are the ends of the number line."""
+    x = rng.normal(0, 4, size).astype(dtype)
+    if ends:
+        chosen = rng.random(size) < 0.2
+        x[chosen] = rng.choice(ENDS, chosen.sum())
+    return x
+
+
+def part_of(rng, size):
+    """From where to where a kernel shall go: a part of `size` elements."""
+    return np.sort(rng.integers(0, size + 1, 2)).tolist()
