@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 PRELOAD = ["byhand.cli", "byhand.callbacks", "byhand.files", "byhand.progress", "byhand.recipes", "byhand.report",
-           "killing"]
+           "byhand.compiled", "killing"]
 
 
 def server():
@@ -43,16 +43,15 @@ def save(path, times, kind, number):
 def die_at(kind, number):
     """Choose the moment, such as the third time that a step begins."""
     from byhand import scalar
-    from byhand.optim import Optimizer
 
     if kind == "step":  # the gradients are there, the update is not
-        Optimizer.step = killing(Optimizer.step, number, before=True)
+        replace_steps(in_step(number, before=die))
     elif kind == "update":  # the update is made, and nothing has been counted yet
-        Optimizer.step = killing(Optimizer.step, number)
+        replace_steps(in_step(number, after=die))
     elif kind == "image":  # the same for the scalar recipe, which has no optimizer
         scalar.training.step = killing(scalar.training.step, number, before=True)
     elif kind in OBSTACLES:
-        Optimizer.step = once(Optimizer.step, number, OBSTACLES[kind])
+        replace_steps(in_step(number, before=OBSTACLES[kind]))
     elif kind == "half a file":
         os.fsync = killing(os.fsync, number, before=True, last_act=cut)
     elif kind == "a file without its name":  # or its folder not yet written down
@@ -75,23 +74,58 @@ def killing(function, number, before=False, last_act=lambda *arguments: None):
         finally:
             if calls == number:
                 last_act(*arguments)
-                os.kill(os.getpid(), signal.SIGKILL)
+                die()
 
     return deadly
 
 
-def once(function, number, act):
-    """The function, and before the call with this number something else."""
-    calls = 0
+def die():
+    """The last thing that happens."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def acting(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls == number:
-            act()
-        return function(*arguments)
 
-    return acting
+RATES = 4  # among the arguments of Learner.stretch, which has a learning rate for each step
+
+
+def nothing():
+    """Happens otherwise."""
+
+
+def in_step(number, before=nothing, after=nothing):
+    """What takes steps, such that something happens in the step with this number, counted from 1: before its update, or
+    after it, when nothing has been counted yet. In a stretch of steps, which is one call of compiled kernels, that is
+    before or after the whole stretch. Returns classes, names of methods, and what to replace them with."""
+    from byhand.kernels.choice import can_compile
+    from byhand.optim import Optimizer
+
+    taken = 0
+
+    def acting(function, steps):
+        def act(*arguments):
+            nonlocal taken
+            now = taken < number <= taken + steps(*arguments)
+            taken += steps(*arguments)
+            if now:
+                before()
+            result = function(*arguments)
+            if now:
+                after()
+            return result
+
+        return act
+
+    found = [(Optimizer, "step", acting(Optimizer.step, lambda optimizer: 1))]
+    if can_compile():
+        from byhand.compiled import Learner
+
+        found.append((Learner, "stretch", acting(Learner.stretch, lambda *arguments: len(arguments[RATES]))))
+    return found
+
+
+def replace_steps(found):
+    """For good."""
+    for owner, name, function in found:
+        setattr(owner, name, function)
 
 
 def limit_files():

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 from command_line import command, process, the_object
-from killing import weights
+from killing import in_step, weights
 
 import byhand as bh
 import byhand.recipes.run
 from byhand.atomic import alone_in
-from byhand.optim import Optimizer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are needed")
 WORDS = ["train", "mlp", "--epochs", 4, "--set", "batch_size=60", "--seed", 3]
@@ -25,15 +24,9 @@ WORDS = ["train", "mlp", "--epochs", 4, "--set", "batch_size=60", "--seed", 3]
 def ctrl_c(here, monkeypatch):
     """The command with Ctrl-C in one of its steps, counted from 1."""
     def run(step, *words):
-        steps, usual = iter(range(1, 1_000_000)), Optimizer.step
-
-        def impatient(optimizer):
-            usual(optimizer)
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGINT)
-
         with monkeypatch.context() as patch:
-            patch.setattr(Optimizer, "step", impatient)
+            for owner, name, function in in_step(step, after=lambda: os.kill(os.getpid(), signal.SIGINT)):
+                patch.setattr(owner, name, function)
             code, out, err = here(*words)
         assert (code, out) == (130, "")
         return err.splitlines()[-1]
