@@ -1,6 +1,9 @@
 """`byhand warmup`: compile the kernels now, and not when somebody waits for them."""
 
+import tempfile
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -14,7 +17,7 @@ from byhand.cli.options import answer, common, listener, threads
 def warmup(threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Compile the kernels now.
 
-    The network of the recipe fast learns for a moment and predicts, which compiles whatever it needs for this machine.
+    The recipe fast learns for a moment and is evaluated, which compiles whatever it needs for this machine.
     That is kept in the user's cache folder, or in the one that the variable BYHAND_CACHE names. It takes Numba: pip
     install 'byhand[fast]'.
 
@@ -22,23 +25,16 @@ def warmup(threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None
       byhand warmup
       BYHAND_CACHE=/opt/kernels byhand warmup
     """
-    import numpy as np
-
     from byhand.kernels.compiling import watched_by
     from byhand.progress import Spinner
-    from byhand.recipes import Parts
-
     begun, watcher = time.perf_counter(), Spinner(listener(quiet))
     with byhand.kernels.using("jit"), watched_by(watcher):
         from byhand.kernels.jit.cache import folder
 
-        recipe, digits, rng = byhand.recipes.find("fast"), byhand.data.load("mini"), np.random.default_rng(0)
-        batch = recipe.batch_size or 256
-        some = Parts(digits.train[:batch + batch // 2], digits.test[:batch], digits.test[:batch])  # and a smaller batch
-        model = recipe.network(rng)
-        recipe.train(model, some, rng, [])
-        for samples in (1, batch):
-            byhand.predict(model, digits.test.inputs[:samples], normalize=recipe.normalize)
+        digits = byhand.data.load("mini")
+        some = replace(digits, train=digits.train[:1000], test=digits.test[:200])  # the last batch is a smaller one
+        with tempfile.TemporaryDirectory() as run:
+            byhand.recipes.run_recipe(byhand.recipes.find("fast"), some, seed=0, folder=Path(run))
     if watcher.lost:
         raise click.ClickException(f"compiled kernels cannot be kept: {watcher.lost}")
     seconds = time.perf_counter() - begun

@@ -3,6 +3,7 @@
 from byhand.recipes.binary_zero_one import BinaryZeroOne
 from byhand.recipes.convnet import ConvNet
 from byhand.recipes.fast import Fast
+from byhand.recipes.fast_2021 import Fast2021
 from byhand.recipes.lenet import LeNet
 from byhand.recipes.mlp import Mlp
 from byhand.recipes.numpy_tutorial import NumpyTutorial
@@ -12,7 +13,7 @@ from byhand.recipes.scalar_net import ScalarNet
 from byhand.recipes.sigmoid_72_36 import Sigmoid7236
 
 RECIPES: tuple[type[Recipe], ...] = (
-    BinaryZeroOne, Relu10, ScalarNet, Sigmoid7236, NumpyTutorial, Mlp, LeNet, Fast, ConvNet)
+    BinaryZeroOne, Relu10, ScalarNet, Sigmoid7236, NumpyTutorial, Mlp, LeNet, Fast2021, Fast, ConvNet)
 
 
 def find(name: str) -> Recipe:
