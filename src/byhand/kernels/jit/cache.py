@@ -262,6 +262,14 @@ def keep(path: Path, name: str, code: Callable[[], bytes]) -> None:
             watcher().loses(name, f"{reason} Set BYHAND_CACHE to a folder that can be written to.")
 
 
+def try_to_keep() -> None:
+    """Have the watcher told now, and not after all the work, where nothing can be kept."""
+    probe = folder() / "probe.bin"
+    keep(probe, "probe", lambda: b"")
+    with suppress(OSError):
+        probe.unlink()
+
+
 def read(path: Path) -> bytes | None:
     """The content of a file of ours, or None if there is none, or it is damaged."""
     try:
