@@ -7,9 +7,8 @@ nobody wants to look at the steps in between, many steps in one call.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np

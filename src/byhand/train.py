@@ -137,6 +137,7 @@ def forget_gradients(run: Run) -> None:
     for parameter in run.parameters:
         parameter.grad = None
 
+
 def record(run: Run, held_out: Evaluation | None) -> dict[str, float]:
     """The figures of the epoch that just ended. Loss and accuracy are means over its batches, each as it was seen."""
     figures = {"epoch": run.epoch, "loss": run.total_loss / max(1, run.seen)}

@@ -49,7 +49,6 @@ class Predictor:
                 self.program.statistics[start:start + values.size] = values
                 start += values.size
             start = -(-start // 16) * 16
-        nothing = flat[:0]
         program.lay_out_filters(self.program, 0, 1, False)
         self.normalize: Normalize | None = None
         self.samples = flat_samples(np.zeros((1, *self.shape), self.kind), kind=self.kind)

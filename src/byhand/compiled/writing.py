@@ -100,7 +100,7 @@ def written(model: Module, picture: tuple[int, ...], learning: bool) -> list[Row
 def row_of(layers: list[Module], shape: tuple[int, ...], learning: bool) -> Row | None:
     """The row for the first of the layers, and for those after it that it can take along; they are taken from the
     list. None for a layer that no row can stand for."""
-    layer = layers.pop(0)
+    layer: Any = layers.pop(0)
     if type(layer) is nn.Conv2d and len(shape) == 3 and shape[0] == layer.in_channels:
         return convolution(layer, layers, shape, learning)
     if type(layer) is nn.Linear and shape == (layer.in_features,):

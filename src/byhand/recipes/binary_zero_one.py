@@ -18,7 +18,7 @@ from byhand.data import Dataset, Normalize, Splits
 from byhand.inference import Loss
 from byhand.nn import init
 from byhand.optim import SGD, Optimizer
-from byhand.recipes.recipe import DIGIT, Array, Parts, Recipe
+from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
 
 @dataclass(frozen=True)
