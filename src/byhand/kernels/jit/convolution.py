@@ -17,9 +17,12 @@ import numpy as np
 from byhand.kernels import reference
 from byhand.kernels.jit.cache import kernel, unit
 from byhand.kernels.jit.runs import NOBODY, add_run, pool_run, unpool_run
-from byhand.kernels.jit.sharing import Array, fast, share, share_sum
+from byhand.kernels.jit.sharing import Array, fast, flat, share, share_sum
 from byhand.kernels.jit.tile import ADD, BIAS, FLAT, FRESH, TALL, WIDE, lanes, tile
 from byhand.kernels.reference.convolution import Window, channels_first, channels_last
+
+
+BAND = 128  # pixels of slopes that meet their windows at a time
 
 
 class Shape(NamedTuple):
@@ -401,9 +404,12 @@ def add_weight_slopes(begin, picture, x, g, g0, numbers, pixels, dw, shape):
         weight_slopes_by_channel(begin == FRESH, picture, x, g, g0, numbers, pixels, dw)
         return
     inputs, outputs = shape.channels // shape.groups, shape.filters // shape.groups
-    for group in range(shape.groups):
-        tiles(len(numbers), numbers, 0, pixels, 0, len(pixels), x, picture + group * inputs, g, g0 + group * outputs,
-              shape.filters, dw, group * outputs, shape.filters, outputs, begin, dw, 0, 0)
+    for first in range(0, len(pixels), BAND):  # few enough pixels for all tiles to find them in the nearest cache
+        count = min(BAND, len(pixels) - first)
+        for group in range(shape.groups):
+            tiles(len(numbers), numbers, 0, pixels, first, count, x, picture + group * inputs,
+                  g, g0 + first * shape.filters + group * outputs, shape.filters, dw, group * outputs, shape.filters,
+                  outputs, ADD if first else begin, dw, 0, 0)
 
 
 @unit
@@ -544,10 +550,10 @@ def conv2d(x: Array, weight: Array, bias: Array | None, window: Window, groups: 
         return reference.conv2d(x, weight, bias, window, groups)
     shape = shape_of(x.shape[1:], len(weight), window, groups)
     packed = np.empty(weight.size, weight.dtype)
-    pack(0, len(weight), weight.reshape(-1), packed, shape)
+    pack(0, len(weight), flat(weight), packed, shape)
     y = np.empty((len(x), shape.rows, shape.columns, len(weight)), x.dtype)
-    share(conv_forward_alone, len(x), y.size * weight[0].size, channels_last(x).reshape(-1), packed,
-          packed[:0] if bias is None else np.ascontiguousarray(bias), y.reshape(-1), shape)
+    share(conv_forward_alone, len(x), y.size * weight[0].size, flat(channels_last(x)), packed,
+          packed[:0] if bias is None else flat(np.broadcast_to(bias, len(weight))), y.reshape(-1), shape)
     return channels_first(y)
 
 
@@ -557,8 +563,8 @@ def conv2d_weight_gradient(g: Array, x: Array, shape: tuple[int, ...], window: W
         return reference.conv2d_weight_gradient(g, x, shape, window, groups)
     lies = shape_of(x.shape[1:], shape[0], window, groups)
     packed = np.zeros(lies.weights, g.dtype)
-    share_sum(conv_backward_alone, len(x), g.size * packed.size // shape[0], packed, channels_last(x).reshape(-1),
-              channels_last(g).reshape(-1), packed[:0], packed[:0], lies)
+    share_sum(conv_backward_alone, len(x), g.size * packed.size // shape[0], packed, flat(channels_last(x)),
+              flat(channels_last(g)), packed[:0], packed[:0], lies)
     gradient = np.empty(shape, g.dtype)
     unpack(0, shape[0], packed, gradient.reshape(-1), lies)
     return gradient
@@ -570,8 +576,8 @@ def conv2d_input_gradient(g: Array, weight: Array, shape: tuple[int, ...], windo
         return reference.conv2d_input_gradient(g, weight, shape, window, groups)
     lies = shape_of(shape[1:], len(weight), window, groups)
     turned = np.empty(weight.size, weight.dtype)
-    pack_back(0, len(weight), weight.reshape(-1), turned, lies)
+    pack_back(0, len(weight), flat(weight), turned, lies)
     n, c, h, w = shape
     dx = np.empty((n, h, w, c), g.dtype)
-    share(conv_slopes_alone, n, g.size * weight[0].size, channels_last(g).reshape(-1), turned, dx.reshape(-1), lies)
+    share(conv_slopes_alone, n, g.size * weight[0].size, flat(channels_last(g)), turned, dx.reshape(-1), lies)
     return channels_first(dx)

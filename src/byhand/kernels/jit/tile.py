@@ -138,6 +138,12 @@ class Vectors:
         store = self.function(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), self.type, place.type, SHORT, masks)
         self.builder.call(store, [value, place, ir.Constant(SHORT, self.bytes), mask])
 
+    def expect(self, base: Any, index: Any, vector: int) -> None:
+        """Begin to bring a place in memory near, to be written soon."""
+        place = self.place(base, index, vector)
+        prefetch = self.function("llvm.prefetch.p0", ir.VoidType(), place.type, SHORT, SHORT, SHORT)
+        self.builder.call(prefetch, [place, *(ir.Constant(SHORT, n) for n in (1, 3, 1))])  # for writing; near; data
+
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """a · b + c, in one instruction where the processor has one."""
         fma = self.function(f"llvm.fmuladd.{self.name}", self.type, self.type, self.type, self.type)
@@ -250,6 +256,8 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     builder.position_at_end(start)
     sums = loop_sums((zeros, dict.fromkeys(table, words.zero)), (there, old),
                      (biased, {(row, v): biases[v] for row, v in table}))
+    for row, v in table:  # the sums will be written there: time enough to bring these lines near
+        words.expect(c, c_rows[row], v)
     b_end = builder.add(b0, builder.mul(count, b_step))
     builder.branch(over_steps)
 
