@@ -45,8 +45,9 @@ class Learner:
         self.norm_places = [math.prod(row.inputs[1:]) for row in rows if row.norm is not None]
         self.drops = any(row.kind == program.DROPOUT for row in rows)
         self.width = math.prod(rows[-1].outputs)
+        self.most = get_num_threads()
         self.threads = self.threads_for(batch_size)
-        shard = -(-batch_size // self.threads)
+        shard = max(-(-batch_size // self.threads), min(batch_size, FEWEST))  # fewer samples may have fewer threads
         whole = loss is None or self.norms  # all samples must be there at once
         self.chunk = shard if whole else min(shard, CHUNK)
         starts = {id(slot.parameter): slot.start for slot in optimizer.slots}
@@ -67,7 +68,7 @@ class Learner:
 
     def threads_for(self, batch: int) -> int:
         """How many threads share a batch: fewer than there are, if it is small."""
-        return min(get_num_threads(), -(-batch // FEWEST))
+        return min(self.most, -(-batch // FEWEST))
 
     def seeds(self, steps: int, rng: np.random.Generator) -> Array:
         """What dropout draws from in each step."""
@@ -226,7 +227,7 @@ def learner(model: Module, optimizer: Optimizer, loss: Any, loader: Loader) -> L
     places = {id(slot.parameter): slot for slot in optimizer.slots}
     if rows is None or len(parameters) < len(model.parameters()) or places.keys() != parameters:
         return None
-    if not all(places[id(row.weight)].columns for row in rows if row.kind == program.LINEAR):
+    if not all(places[id(row.weight)].columns or 1 in row.weight.shape for row in rows if row.kind == program.LINEAR):
         return None  # somebody's own weights, which lie in another order
     if optimizer.flat.dtype != loader.dtype:
         return None

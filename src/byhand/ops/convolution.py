@@ -63,9 +63,12 @@ def conv2d(x: Array, weight: Array, bias: Array | None = None, *, stride: Pair =
     x = floats(x)
     window = window_of("conv2d", weight.shape[2:], stride, padding, dilation)
     check_pictures("conv2d", x, window)
-    if groups < 1 or len(weight) % groups or x.shape[1] != weight.shape[1] * groups:
+    if groups < 1 or len(weight) % groups or x.shape[1] != weight.shape[1] * groups or not weight.size:
         raise ValueError(f"conv2d in {groups} group(s) needs a weight (O, C / groups, kH, kW) with O a multiple of the "
                          f"groups; {weight.shape} does not fit pictures of shape {x.shape}.")
+    if bias is not None and np.shape(bias) != weight.shape[:1]:
+        raise ValueError(f"conv2d with a weight of shape {weight.shape} needs a bias of shape {weight.shape[:1]}, got "
+                         f"{np.shape(bias)}.")
     return (
         kernels.conv2d(x, weight, bias, window, groups),
         lambda g: kernels.conv2d_input_gradient(g, weight, x.shape, window, groups),

@@ -23,6 +23,11 @@ def fast(*arrays: Array | None) -> bool:
         a.size for a in arrays if a is not None)
 
 
+def flat(array: Array) -> Array:
+    """The numbers of an array as kernels take them: in a row, and where they may be written to."""
+    return np.require(array, requirements="CAW").reshape(-1)
+
+
 def shards(count: int, numbers: int) -> int:
     """In how many parts `count` samples with so many `numbers` in all are done."""
     return 1 if numbers < SMALL else min(get_num_threads(), count)
