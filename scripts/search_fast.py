@@ -124,7 +124,8 @@ def main() -> None:
     digits = bh.data.load("mnist", print).train
     order = np.random.default_rng(12345).permutation(len(digits))
     train, validation = digits[order[:50_000]], digits[order[50_000:]]
-    lines = ["| network | epochs | batch | rate | betas | softened | validation, mean ± sd | seconds |", "|---" * 8 + "|"]
+    lines = ["| network | epochs | batch | rate | betas | softened | validation, mean ± sd | seconds |",
+             "|---" * 8 + "|"]
     for title, candidates in CANDIDATES.items():
         lines.append(f"| **{title}** |" + " |" * 7)
         for c in candidates:

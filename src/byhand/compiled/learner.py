@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,17 +18,19 @@ from byhand import losses
 from byhand.compiled.writing import Array, Row, placed, program_of, written
 from byhand.data import Dataset, Loader
 from byhand.kernels import get_num_threads
-from byhand.kernels.jit import program
+from byhand.kernels.jit import learning, program
+from byhand.kernels.jit.sharing import flat
 from byhand.kernels.jit.update import RULES
 from byhand.kernels.threads import team
 from byhand.nn.module import Module
 from byhand.optim import Optimizer
+from byhand.optim.optimizer import Rule
 from byhand.tensor import Tensor
 
 CHUNK = 128  # samples that a thread takes through the network at a time, where the batch has more
 FEWEST = 4  # samples for which a thread is worth waking
 NO_RATES, NO_NUMBERS, NO_BYTES = np.zeros((0, 5)), np.zeros(0), np.zeros(0, np.uint8)
-ELSEWHERE = program.Loss(program.ELSEWHERE, 0.0, 1.0)
+ELSEWHERE = learning.Loss(learning.ELSEWHERE, 0.0, 1.0)
 
 
 class Learner:
@@ -39,7 +41,7 @@ class Learner:
     """
 
     def __init__(self, rows: Sequence[Row], model: Module, optimizer: Optimizer, batch_size: int,
-                 loss: program.Loss | None) -> None:
+                 loss: learning.Loss | None) -> None:
         self.model, self.optimizer, self.loss = model, optimizer, loss
         self.norms = [row.norm for row in rows if row.norm is not None]
         self.norm_places = [math.prod(row.inputs[1:]) for row in rows if row.norm is not None]
@@ -63,8 +65,9 @@ class Learner:
         nothing, none = self.program.parameters[:0], np.zeros(0, np.int64)
         samples = flat_samples(np.zeros((1, 1), np.uint8), none, kind=nothing.dtype)
         for inputs in (samples.inputs, np.zeros(1, nothing.dtype)):
-            program.run(0, 1, program.LEARN, self.program, samples._replace(inputs=inputs), ELSEWHERE, no_rule(nothing),
-                        program.Steps(none, 1, 1, none, NO_RATES, NO_NUMBERS, NO_BYTES, nothing))
+            steps = learning.Steps(none, 1, 1, none, NO_RATES, NO_NUMBERS, NO_BYTES, nothing)
+            learning.run(0, 1, learning.LEARN, self.program, samples._replace(inputs=inputs), ELSEWHERE,
+                         no_rule(nothing), steps)
 
     def threads_for(self, batch: int) -> int:
         """How many threads share a batch: fewer than there are, if it is small."""
@@ -78,7 +81,7 @@ class Learner:
         """Whether a batch norm would see a single value a channel, which has no variance."""
         return any(samples * places < 2 for places in self.norm_places)
 
-    def whole(self, loader: Loader) -> program.Samples | None:
+    def whole(self, loader: Loader) -> learning.Samples | None:
         """The data set as a program reads it by itself; None where Python has to prepare each batch, or to take part in
         each step."""
         optimizer, inputs = self.optimizer, loader.dataset.inputs
@@ -112,22 +115,22 @@ class Learner:
 
     def gradients(self, inputs: Array, targets: Array, loss: Callable[[Tensor], Tensor],
                   rng: np.random.Generator) -> tuple[float, Array]:
-        """Take one batch there and back. Returns its loss, and which samples were answered rightly or, where the loss is
-        computed by `loss(outputs)`, the outputs."""
+        """Take one batch there and back. Returns its loss, and which samples were answered rightly; or the outputs,
+        where the loss is computed by `loss(outputs)`."""
         count = len(inputs)
         samples = flat_samples(inputs, targets if self.loss else None, kind=inputs.dtype)
-        steps = program.Steps(np.arange(count), count, self.chunk, self.seeds(1, rng), NO_RATES, np.empty(count),
+        steps = learning.Steps(np.arange(count), count, self.chunk, self.seeds(1, rng), NO_RATES, np.empty(count),
                               np.empty(count, np.uint8), np.empty(0 if self.loss else count * self.width, inputs.dtype))
         if self.loss:
-            self.run(program.LEARN, samples, steps)
+            self.run(learning.LEARN, samples, steps)
             self.offer_gradients()
             return float(steps.losses.mean()), steps.correct
-        self.run(program.SHOW, samples, steps)
+        self.run(learning.SHOW, samples, steps)
         outputs = Tensor(steps.outputs.reshape(count, self.width).copy(), requires_grad=True)
         value = loss(outputs)
         value.backward()
         steps.outputs[:] = outputs.grad.reshape(-1)
-        self.run(program.TURN_BACK, samples, steps, norms_move=False)
+        self.run(learning.TURN_BACK, samples, steps, norms_move=False)
         self.offer_gradients()
         return value.item(), outputs.data
 
@@ -138,22 +141,23 @@ class Learner:
 
     # --- many steps ---------------------------------------------------------------------------------------------------
 
-    def stretch(self, samples: program.Samples, order: Array, batch_size: int, rates: Sequence[float],
+    def stretch(self, samples: learning.Samples, order: Array, batch_size: int, rates: Sequence[float],
                 rng: np.random.Generator) -> tuple[Array, Array]:
         """Take the samples of these numbers in batches, and move the parameters after each, with these learning rates.
         Returns the loss of each batch, and how many of its samples were answered rightly."""
         optimizer, count = self.optimizer, len(rates)
-        rule, own, slots = optimizer.rule, optimizer.groups[0].settings, optimizer.slots
+        own, slots = optimizer.groups[0].settings, optimizer.slots
+        rule = cast(Rule, optimizer.rule)  # `whole` has seen to it
         numbers = np.array([rule.rates(lr * own["lr_ratio"], slots[0].steps + 1 + i, own)
                             for i, lr in enumerate(rates)], np.float64)
         nothing = optimizer.flat[:0]
         memory = optimizer.memory
         limit = own["clip_value"]
-        moves = program.Rule(RULES.index(rule.name), own["l1"], own["l2"], math.inf if limit is None else limit,
+        moves = learning.Rule(RULES.index(rule.name), own["l1"], own["l2"], math.inf if limit is None else limit,
                              memory.get("velocity", memory.get("mean", nothing)), memory.get("squares", nothing))
-        steps = program.Steps(order, batch_size, self.chunk, self.seeds(count, rng), numbers, np.empty(len(order)),
+        steps = learning.Steps(order, batch_size, self.chunk, self.seeds(count, rng), numbers, np.empty(len(order)),
                               np.empty(len(order), np.uint8), nothing)
-        self.run(program.LEARN, samples, steps, moves, count)
+        self.run(learning.LEARN, samples, steps, moves, count)
         for slot in slots:
             slot.steps += count
             slot.parameter.version += count
@@ -161,7 +165,7 @@ class Learner:
         batch_losses = np.array([steps.losses[start:start + batch_size].mean() for start in starts])
         return batch_losses, np.add.reduceat(steps.correct, starts, dtype=np.int64)
 
-    def run(self, task: int, samples: program.Samples, steps: program.Steps, rule: program.Rule | None = None,
+    def run(self, task: int, samples: learning.Samples, steps: learning.Steps, rule: learning.Rule | None = None,
             count: int = 1, norms_move: bool = True) -> None:
         """One call of the program by all its threads."""
         for slot in self.optimizer.slots:
@@ -177,7 +181,7 @@ class Learner:
         threads = self.threads_for(min(steps.batch_size, len(steps.order)))
         self.program.counter[0] = 0
         nothing = self.program.parameters[:0]
-        team.share(threads, program.run, task, self.program, samples, self.loss or ELSEWHERE,
+        team.share(threads, learning.run, task, self.program, samples, self.loss or ELSEWHERE,
                          rule or no_rule(nothing), steps)
         place = 0
         for norm in self.norms:
@@ -189,33 +193,32 @@ class Learner:
                 norm.num_batches_tracked += count
 
 
-def no_rule(nothing: Array) -> program.Rule:
+def no_rule(nothing: Array) -> learning.Rule:
     """For a call that moves no parameters."""
-    return program.Rule(0, 0.0, 0.0, math.inf, nothing, nothing)
+    return learning.Rule(0, 0.0, 0.0, math.inf, nothing, nothing)
 
 
 def flat_samples(inputs: Array, targets: Array | None = None, scale: Array | None = None,
-                 shift: Array | None = None, *, kind: Any) -> program.Samples:
+                 shift: Array | None = None, *, kind: Any) -> learning.Samples:
     """Inputs (N, ...) and classes as a program reads them that computes in this kind of number."""
     scale, shift = np.ones(1, kind) if scale is None else scale, np.zeros(1, kind) if shift is None else shift
     channels = inputs.shape[1] if inputs.ndim == 4 else scale.size
     size = inputs.size // len(inputs)
-    return program.Samples(
-        inputs.reshape(-1), np.zeros(0, np.int64) if targets is None else targets.astype(np.int64, copy=False),
-        *(np.ascontiguousarray(np.broadcast_to(a.reshape(-1), channels)) for a in (scale, shift)), size,
-        size // channels)
+    labels = np.zeros(0, np.int64) if targets is None else targets.astype(np.int64, copy=False)
+    by, less = (flat(np.broadcast_to(a.reshape(-1), channels)) for a in (scale, shift))
+    return learning.Samples(flat(inputs), flat(labels), by, less, size, size // channels)
 
 
-def known_loss(loss: Any) -> program.Loss | None:
+def known_loss(loss: Any) -> learning.Loss | None:
     """The loss as a program knows it, if it does."""
     options = {}
     if isinstance(loss, partial) and not loss.args:
         loss, options = loss.func, loss.keywords
     if loss is losses.cross_entropy and options.keys() <= {"label_smoothing"}:
         smoothing = options.get("label_smoothing", 0.0)
-        return program.Loss(program.CROSS_ENTROPY, float(smoothing), 1.0) if 0 <= smoothing < 1 else None
+        return learning.Loss(learning.CROSS_ENTROPY, float(smoothing), 1.0) if 0 <= smoothing < 1 else None
     if loss is losses.brier and options.keys() <= {"factor"}:
-        return program.Loss(program.SQUARED_ERROR, 0.0, float(options.get("factor", 1.0)))
+        return learning.Loss(learning.SQUARED_ERROR, 0.0, float(options.get("factor", 1.0)))
     return None
 
 

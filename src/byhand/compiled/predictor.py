@@ -16,7 +16,7 @@ from byhand.compiled.learner import flat_samples
 from byhand.compiled.writing import Array, Row, placed, program_of, written
 from byhand.data import Normalize
 from byhand.kernels import get_num_threads
-from byhand.kernels.jit import program
+from byhand.kernels.jit import learning, program
 from byhand.kernels.threads import team
 from byhand.nn.module import Module
 
@@ -66,7 +66,7 @@ class Predictor:
             self.order = np.arange(count)
         samples = self.samples._replace(inputs=inputs.reshape(-1))
         outputs = np.empty((count, self.width), self.kind)
-        team.share(min(self.threads, -(-count // FEWEST)), program.answer, self.program, samples, self.order[:count],
+        team.share(min(self.threads, -(-count // FEWEST)), learning.answer, self.program, samples, self.order[:count],
                    CHUNK, outputs.reshape(-1))
         return outputs
 

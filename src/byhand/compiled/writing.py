@@ -22,8 +22,8 @@ from byhand import nn
 from byhand.kernels import Window
 from byhand.kernels.jit import program
 from byhand.kernels.jit.activation import KINDS
-from byhand.kernels.jit.convolution import Shape, shape_of
 from byhand.kernels.jit.program import Layer
+from byhand.kernels.jit.windows import Shape, shape_of
 from byhand.nn.containers import Sequential
 from byhand.nn.layers import BatchNorm
 from byhand.nn.module import Module

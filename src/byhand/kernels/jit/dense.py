@@ -6,15 +6,16 @@ forward pass or for the gradient of the weights.
 """
 
 from byhand.kernels.jit.cache import unit
-from byhand.kernels.jit.convolution import places, tiles
 from byhand.kernels.jit.tile import ADD, BIAS, FRESH
+from byhand.kernels.jit.windows import places, tiles
 
 PANEL = 512  # inputs summed over at a time: as many weights as stay in the nearest cache
 
 
 @unit
 def linear_forward(first, last, x, w, bias, y, inputs, outputs, relu):
-    """y = relu(x Wᵀ + b), samples `first` up to `last`. x: (N, in), w: (in, out), bias: (out,) or empty, y: (N, out)."""
+    """y = relu(x Wᵀ + b), without the bend if `relu` is 0. x: (N, in), w: (in, out), bias: (out,) or empty.
+    y: (N, out)."""
     samples, steps = places(1, last - first, 0, inputs), places(1, inputs, 0, 1)
     for k in range(0, inputs, PANEL):
         count = min(PANEL, inputs - k)
@@ -36,8 +37,8 @@ def linear_input_gradient(first, last, g, turned, dx, inputs, outputs):
     """dx = g W. g: (N, out), turned: the weights as (out, in), dx: (N, in)."""
     samples, steps = places(1, last - first, 0, outputs), places(1, outputs, 0, 1)
     for k in range(0, outputs, PANEL):
-        tiles(last - first, samples, 0, steps, k, min(PANEL, outputs - k), g, first * outputs, turned, k * inputs, inputs,
-              dx, first * inputs, inputs, inputs, ADD if k else FRESH, dx, 0, 0)
+        tiles(last - first, samples, 0, steps, k, min(PANEL, outputs - k), g, first * outputs, turned, k * inputs,
+              inputs, dx, first * inputs, inputs, inputs, ADD if k else FRESH, dx, 0, 0)
 
 
 @unit

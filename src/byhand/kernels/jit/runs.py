@@ -2,8 +2,8 @@
 
 Numba turns a loop over thousands of numbers into vectors by itself. A loop over the six or twenty-four channels of a
 pixel, repeated for thousands of pixels, it does number by number, and asks each time anew whether two arrays overlap.
-So the three things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then the
-rest under a mask.
+So the three things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then
+the rest under a mask.
 """
 
 from collections.abc import Callable

@@ -25,7 +25,7 @@ def fast(*arrays: Array | None) -> bool:
 
 def flat(array: Array) -> Array:
     """The numbers of an array as kernels take them: in a row, and where they may be written to."""
-    return np.require(array, requirements="CAW").reshape(-1)
+    return np.require(array, requirements=["C", "A", "W"]).reshape(-1)
 
 
 def shards(count: int, numbers: int) -> int:

@@ -165,8 +165,8 @@ class Vectors:
 # --- the machine code -------------------------------------------------------------------------------------------------
 
 POINTERS = ("a", "rows", "steps", "b", "c", "bias")
-ORDER = ("height", "width", "last", "a", "a0", "rows", "row0", "steps", "step0", "count", "b", "b0", "b_step", "c", "c0",
-         "c_row", "tiles", "begin", "bias", "bias0", "relu")
+ORDER = ("height", "width", "last", "a", "a0", "rows", "row0", "steps", "step0", "count", "b", "b0", "b_step",
+         "c", "c0", "c_row", "tiles", "begin", "bias", "bias0", "relu")
 ELEMENTS = {32: ir.FloatType(), 64: ir.DoubleType()}
 
 
