@@ -243,9 +243,12 @@ def give_slopes(g, g0, filters, frame, window, shape):
 
 @unit
 def conv_backward(first, last, x, y, g, winner, turned, dw, db, dx, scratch, fresh, shape):
-    """The gradients of what `conv_forward` did with these pictures. g: (N, H', W', O), the slopes of y, cut off in
-    place where relu was; dw: of the packed weights, set if `fresh`, else added to, or empty; db: (O,) or empty, added to; dx:
-    like x, or empty if nobody needs it. turned: the weights for the way back."""
+    """The gradients of what `conv_forward` did with these pictures.
+
+    g: (N, H', W', O), the slopes of y, cut off in place where relu was; dw: of the packed weights, set if `fresh`, else
+    added to, or empty; db: (O,) or empty, added to; dx: like x, or empty if nobody needs it. turned: the weights for
+    the way back.
+    """
     framed = shape.padding_down > 0 or shape.padding_across > 0
     frame, room = scratch[:framed_size(shape)], scratch[framed_size(shape):]
     if framed:
