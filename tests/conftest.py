@@ -42,6 +42,12 @@ def two_threads():
 
 
 @pytest.fixture
+def compiled_kernels(monkeypatch):
+    """The compiled kernels, whatever the environment says: in other threads and processes too."""
+    monkeypatch.setenv("BYHAND_KERNELS", "jit")
+
+
+@pytest.fixture
 def processes(tmp_path):
     """Processes with small kernels of their own, and an empty folder for what they compile."""
     return Processes(tmp_path)

@@ -15,6 +15,8 @@ from byhand.data import Loader, Normalize
 from byhand.kernels.jit import program
 from byhand.teaching import Compiled, LayerByLayer, teacher
 
+pytestmark = pytest.mark.usefixtures("compiled_kernels")
+
 # --- the same numbers -------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from byhand.data import Dataset, Normalize
 from byhand.schedules import OneCycle
 from byhand.teaching import Compiled
 
+pytestmark = pytest.mark.usefixtures("compiled_kernels")
 OPTIMIZERS = {
     "sgd": lambda p: optim.SGD(p, lr=0.05),
     "momentum": lambda p: optim.Momentum(p, lr=0.02, l2=0.001),
