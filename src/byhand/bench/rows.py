@@ -5,6 +5,7 @@ byhand the peer takes. (Below 1, byhand may be slower by that much. Of the machi
 its speed.) None is a comparison without an aim.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -25,7 +26,7 @@ BYHAND = "byhand"
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(ABC):
     """One kind of work. `against`: each peer with the ratio to reach."""
 
     name: str
@@ -35,14 +36,14 @@ class Row:
     """Whether one turn of each side tells all there is to know."""
 
     @property
+    @abstractmethod
     def work(self) -> str:
         """What is done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def side(self, name: str, digits: Digits, effort: Effort, threads: int) -> Turn:
         """What byhand or a peer does in a turn. Raises ImportError if the peer is not installed, NotMeasured if it
         cannot be measured here."""
-        raise NotImplementedError
 
     def remark(self, peer: str, effort: Effort, ours: Timing, theirs: Timing) -> str:
         """What else there is to say of a comparison."""
