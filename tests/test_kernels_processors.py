@@ -11,7 +11,7 @@ pytest.importorskip("numba")
 from llvmlite.binding import get_host_cpu_features
 
 HERE = Path(__file__).parent
-FILES = [str(HERE / f"test_kernels_{name}.py") for name in ("tile", "convolution", "dense")]
+FILES = [str(HERE / f"test_kernels_{name}.py") for name in ("tile", "convolution", "fused", "dense")]
 LESSER = {"": (16, 16), "+avx2,+fma,+avx,+sse4.2": (32, 16)}  # features -> bytes in a vector, registers for vectors
 
 
