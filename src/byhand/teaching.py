@@ -66,8 +66,15 @@ class Compiled(LayerByLayer):
 
     def batches(self, run: Run) -> Iterator[Batch]:
         loader = self.loader
-        for numbers in loader.stretches(lambda: self.steps(run)):
-            if len(numbers) > loader.batch_size and self.stretch(run, numbers):
+        free = 0  # steps that nobody wants to look at
+
+        def most() -> int:
+            nonlocal free
+            free = self.steps(run)
+            return max(1, free)
+
+        for numbers in loader.stretches(most):
+            if free and self.stretch(run, numbers):
                 continue
             ahead = -(-len(numbers) // loader.batch_size)
             for start in range(0, len(numbers), loader.batch_size):
@@ -77,11 +84,11 @@ class Compiled(LayerByLayer):
                 loader.position += ahead
 
     def steps(self, run: Run) -> int:
-        """How many steps can be taken from here without asking anybody."""
+        """How many steps can be taken from here without asking anybody; 0 if somebody wants to look at the next."""
         steps_left = run.batches - run.step % run.batches
         uneven = len(self.loader.dataset) % self.loader.batch_size and not self.loader.drop_last
         if self.samples is None or len({slot.steps for slot in run.optimizer.slots}) > 1:
-            return 1
+            return 0
         waiting = min((callback.can_wait(run) for callback in run.callbacks), default=steps_left)
         return min(waiting, max(1, int(STRETCH / self.seconds_a_step)), steps_left - 1 if uneven else steps_left)
 

@@ -203,10 +203,10 @@ class Callback:
     before its time."""
 
     def can_wait(self, run: Run) -> int:
-        """How many steps may be taken from here without asking. After them `on_step_taken` is called for each, and
-        `on_step_end` once."""
+        """How many steps may be taken from here without asking; 0 to look at the next one. After them `on_step_taken`
+        is called for each, and `on_step_end` once."""
         asks = type(self).on_step is not Callback.on_step or type(self).on_step_end is not Callback.on_step_end
-        return 1 if asks and not self.looks_ahead else ENDLESS
+        return 0 if asks and not self.looks_ahead else ENDLESS
 
     def on_step_taken(self, run: Run) -> None:
         """Instead of `on_step`, for a step that nobody wanted to look at: loss, size, targets and the sums of the epoch

@@ -217,6 +217,8 @@ def known_loss(loss: Any) -> learning.Loss | None:
     if loss is losses.cross_entropy and options.keys() <= {"label_smoothing"}:
         smoothing = options.get("label_smoothing", 0.0)
         return learning.Loss(learning.CROSS_ENTROPY, float(smoothing), 1.0) if 0 <= smoothing < 1 else None
+    if loss is losses.binary_cross_entropy and not options:
+        return learning.Loss(learning.BINARY, 0.0, 1.0)
     if loss is losses.brier and options.keys() <= {"factor"}:
         return learning.Loss(learning.SQUARED_ERROR, 0.0, float(options.get("factor", 1.0)))
     return None
@@ -234,12 +236,16 @@ def learner(model: Module, optimizer: Optimizer, loss: Any, loader: Loader) -> L
         return None  # somebody's own weights, which lie in another order
     if optimizer.flat.dtype != loader.dtype:
         return None
-    known = known_loss(loss) if is_classes(loader.dataset, math.prod(rows[-1].outputs)) else None
+    known, width = known_loss(loss), math.prod(rows[-1].outputs)
+    if known is not None and not is_classes(loader.dataset, width, 2 if known.kind == learning.BINARY else width):
+        known = None
     return Learner(rows, model, optimizer, min(loader.batch_size, len(loader.dataset)), known)
 
 
-def is_classes(dataset: Dataset, width: int) -> bool:
-    """Whether the targets are classes for so many outputs, all samples counting the same."""
+def is_classes(dataset: Dataset, width: int, classes: int) -> bool:
+    """Whether the targets are so many classes, for as many outputs or a single one that tells two apart, and all
+    samples count the same."""
     targets = dataset.targets
-    return (targets.ndim == 1 and targets.dtype.kind in "iu" and dataset.weights is None and width > 1
-            and bool(targets.min() >= 0 and targets.max() < width))
+    return (targets.ndim == 1 and targets.dtype.kind in "iu" and dataset.weights is None
+            and (width == classes > 1 or (width, classes) == (1, 2))
+            and bool(targets.min() >= 0 and targets.max() < classes))

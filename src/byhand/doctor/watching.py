@@ -56,7 +56,7 @@ class Doctor(Callback):
 
     def can_wait(self, run: Run) -> int:
         due = min((step for step in EARLY if step >= run.step), default=-(-run.step // self.every) * self.every)
-        return max(1, due + 1 - (self.inputs.maxlen or 1) - run.step)  # a look needs the batches before it too
+        return max(0, due + 1 - (self.inputs.maxlen or 1) - run.step)  # a look needs the batches before it too
 
     def on_step_taken(self, run: Run) -> None:
         self.losses.append(run.loss)

@@ -10,7 +10,7 @@ import numpy as np
 
 from byhand.kernels.jit.cache import kernel, unit
 from byhand.kernels.jit.gather import gather
-from byhand.kernels.jit.loss import cross_entropy_rows, squared_error_rows
+from byhand.kernels.jit.loss import binary_cross_entropy_rows, cross_entropy_rows, squared_error_rows
 from byhand.kernels.jit.meeting import meet
 from byhand.kernels.jit.program import (
     Y, Y_SIZE, Y_SLOPES, X, backward, copy, forward, lay_out_filters, part_of, unpack_gradients, vector
@@ -18,7 +18,7 @@ from byhand.kernels.jit.program import (
 from byhand.kernels.jit.sharing import Array
 from byhand.kernels.jit.update import update
 
-CROSS_ENTROPY, SQUARED_ERROR, ELSEWHERE = range(3)
+CROSS_ENTROPY, SQUARED_ERROR, BINARY, ELSEWHERE = range(4)
 BLOCK = 4096  # parameters updated at a time: their gradients are added up and used while they are near
 
 
@@ -39,7 +39,8 @@ class Samples(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """CROSS_ENTROPY with label smoothing, SQUARED_ERROR from the one-hot target, times `factor`."""
+    """CROSS_ENTROPY with label smoothing, SQUARED_ERROR from the one-hot target, or BINARY cross-entropy; times
+    `factor`."""
 
     kind: int
     smoothing: float
@@ -144,8 +145,10 @@ def judge(loss, y, samples, rows, batch, losses, g, correct, width):
     scale = loss.factor / batch
     if loss.kind == CROSS_ENTROPY:
         cross_entropy_rows(0, len(rows), y, labels, loss.smoothing, scale, losses, g, correct, width)
-    else:
+    elif loss.kind == SQUARED_ERROR:
         squared_error_rows(0, len(rows), y, labels, scale, losses, g, correct, width)
+    else:
+        binary_cross_entropy_rows(0, len(rows), y, labels, scale, losses, g, correct)
     if loss.factor != 1:
         for n in range(len(rows)):
             losses[n] *= loss.factor

@@ -65,6 +65,20 @@ def squared_error_rows(first, last, outputs, labels, scale, losses, slopes, corr
             slope[k] *= number(2 * scale)
 
 
+@unit
+def binary_cross_entropy_rows(first, last, logits, labels, scale, losses, slopes, correct):
+    """For each logit n: losses[n] = max(x, 0) - x · target + ln(1 + e^-|x|), slopes[n] = (sigmoid(x) - target) · scale,
+    and correct[n], whether the sign of x says what the target, 0 or 1, does. Shapes: (N,)."""
+    number = logits.dtype.type
+    for n in range(first, last):
+        x = logits[n]
+        e = exp(-abs(x))
+        losses[n] = max(x, number(0)) - x * labels[n] + math.log1p(e)
+        sigmoid = (number(1) if x >= 0 else e) / (number(1) + e)
+        slopes[n] = (sigmoid - number(labels[n])) * number(scale)
+        correct[n] = (x > 0) == (labels[n] == 1)
+
+
 @kernel
 def softmax_rows(first, last, logits, targets, losses, slopes, K):
     """For each row n: losses[n] = -Σ target · ln softmax(logits) and slopes = softmax(logits) · Σ target - target.
