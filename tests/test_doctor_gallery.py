@@ -92,9 +92,9 @@ def test_what_is_rare_and_hard_to_tell_is_not_called_shuffled(rng):
 
 SHORT = {"binary-zero-one": {"epochs": 60}, "relu-10": {"epochs": 120}, "scalar": {"images": 1000},
          "sigmoid-72-36": {"epochs": 100}, "numpy-tutorial": {"epochs": 2}, "mlp": {"epochs": 8},
-         "lenet": {"epochs": 2, "batch_size": 32}, "fast": {"batch_size": 32},
+         "lenet": {"epochs": 2, "batch_size": 32}, "fast-2021": {"batch_size": 32}, "fast": {"batch_size": 32},
          "convnet": {"epochs": 2, "batch_size": 32}}
-SMALLER = {"convnet": 900, "fast": 2000, "lenet": 1200, "sigmoid-72-36": 2500}
+SMALLER = {"convnet": 900, "fast-2021": 2000, "fast": 2000, "lenet": 1200, "sigmoid-72-36": 2500}
 
 
 @pytest.mark.slow

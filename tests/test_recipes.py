@@ -56,7 +56,8 @@ def numbers(dataset):
     ("binary-zero-one", 784 * 128 + 128 + 128 * 64 + 64 + 64 + 1), ("relu-10", 784 * 10 + 10 + 10 * 10 + 10),
     ("scalar", 784 * 10 + 10 + 10 * 10 + 10), ("sigmoid-72-36", 784 * 72 + 72 + 72 * 36 + 36 + 36 * 10 + 10),
     ("numpy-tutorial", 784 * 100 + 100 * 10), ("mlp", 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10),
-    ("lenet", 61_706), ("fast", 24 * 25 + 24 + 32 * 24 * 9 + 32 + 800 * 256 + 256 + 256 * 10 + 10),
+    ("lenet", 61_706), ("fast-2021", 24 * 25 + 24 + 32 * 24 * 9 + 32 + 800 * 256 + 256 + 256 * 10 + 10),
+    ("fast", 24 * 36 + 2 * 24 + 48 * 24 * 9 + 2 * 48 + 768 * 10 + 10),
 ])
 def test_networks_have_their_published_size(name, parameters, rng):
     assert sum(p.size for p in find(name).network(rng).parameters()) == parameters

@@ -9,7 +9,7 @@ from byhand.recipes import RECIPES, find, run_recipe
 from byhand.recipes.recipe import frame
 
 NAMES = [recipe.name for recipe in RECIPES]
-FOR_PICTURES = {"lenet", "fast", "convnet"}
+FOR_PICTURES = {"lenet", "fast-2021", "fast", "convnet"}
 SHAPES = {"digits": (1, 28, 28), "small": (1, 8, 8), "colour": (3, 20, 30), "a dot": (1, 1, 1), "table": (12,)}
 SHORT = {"binary-zero-one": {"epochs": 40}, "relu-10": {"epochs": 40}, "sigmoid-72-36": {"epochs": 40},
          "numpy-tutorial": {"epochs": 3}, "scalar": {"images": 60}, "mlp": {"epochs": 4}, "lenet": {"epochs": 2}}

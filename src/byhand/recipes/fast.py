@@ -24,7 +24,7 @@ from byhand.schedules import OneCycle
 
 @dataclass(frozen=True)
 class Fast(Recipe):
-    """24c6 stride 2-pool-48c3-10 with batch norm, one epoch of one-cycle Adam (the default)"""
+    """24c6s2-pool-48c3-10 with batch norm, one epoch of one-cycle Adam (the default)"""
 
     name = "fast"
 
