@@ -62,3 +62,8 @@ def compiled(model, data, batch_size, loss=losses.cross_entropy, make=optim.SGD,
     optimizer = make(model.parameters(), lr=lr)
     loader = Loader(data, batch_size, dtype=dtype or data.inputs.dtype)
     return learner(model, optimizer, loss, loader), optimizer, loader
+
+
+def gradients(trained, inputs, targets, loss, rng):
+    """One batch, there and back."""
+    return trained.gradients(trained.samples_of(inputs, targets), np.arange(len(inputs)), loss, rng)

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from compiled_networks import DIGIT, HARDLY, NETWORKS, compiled, network, samples
+from compiled_networks import DIGIT, HARDLY, NETWORKS, compiled, gradients, network, samples
 
 import byhand as bh
 from byhand import kernels, losses, nn, optim
@@ -32,7 +32,7 @@ def test_gradients_are_those_of_the_layers(name, n, dtype, two_threads):
         loss = losses.cross_entropy(plain(x), t)
         loss.backward()
     trained, _, _ = compiled(model, data, n)
-    value, right = trained.gradients(x, t, None, np.random.default_rng(0))
+    value, right = gradients(trained, x, t, None, np.random.default_rng(0))
     assert value == pytest.approx(loss.item(), rel=1e-5)
     for (path, mine), (_, theirs) in zip(model.named_parameters(), plain.named_parameters(), strict=True):
         scale = max(1e-2, np.abs(theirs.grad).max())
@@ -59,7 +59,7 @@ def test_a_loss_that_is_computed_elsewhere(name):
         loss = cubic(plain(data.inputs))
         loss.backward()
     trained, _, _ = compiled(model, data, 11, loss=cubic)
-    value, outputs = trained.gradients(data.inputs, data.targets, cubic, np.random.default_rng(0))
+    value, outputs = gradients(trained, data.inputs, data.targets, cubic, np.random.default_rng(0))
     assert value == pytest.approx(loss.item()) and outputs.shape == (11, 5)
     for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
         np.testing.assert_allclose(mine.grad, theirs.grad, rtol=1e-7, atol=1e-9)
@@ -97,18 +97,18 @@ def test_dropout_drops_as_much_there_as_back_and_other_units_each_time():
     data = samples((50,), 64)
     trained, _, _ = compiled(model, data, 64)
     draws = np.random.default_rng(3)
-    first, _ = trained.gradients(data.inputs, data.targets, None, draws)
+    first, _ = gradients(trained, data.inputs, data.targets, None, draws)
     hidden = model[2].weight.grad.copy()
-    second, _ = trained.gradients(data.inputs, data.targets, None, draws)
+    second, _ = gradients(trained, data.inputs, data.targets, None, draws)
     assert first != second
-    again, _ = trained.gradients(data.inputs, data.targets, None, np.random.default_rng(3))
+    again, _ = gradients(trained, data.inputs, data.targets, None, np.random.default_rng(3))
     assert again == first
     np.testing.assert_array_equal(model[2].weight.grad, hidden)
     slopes = [(p, p.grad.copy()) for p in (model[2].bias, model[0].weight)]
 
     def loss_moved(parameter, place, by):
         parameter.data[place] += by
-        value, _ = trained.gradients(data.inputs, data.targets, None, np.random.default_rng(3))
+        value, _ = gradients(trained, data.inputs, data.targets, None, np.random.default_rng(3))
         parameter.data[place] -= by
         return value
 

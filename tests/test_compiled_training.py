@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from compiled_networks import compiled, network, samples
+from compiled_networks import compiled, gradients, network, samples
 from kernel_arrays import threads
 
 import byhand as bh
@@ -246,7 +246,7 @@ def test_memory_goes_with_the_model():
     shape, model = network("two convolutions", np.float32)
     data = samples(shape, 64, np.float32)
     trained_by, optimizer, loader = compiled(model, data, 64)
-    trained_by.gradients(data.inputs, data.targets, None, np.random.default_rng(0))
+    gradients(trained_by, data.inputs, data.targets, None, np.random.default_rng(0))
     memory = weakref.ref(trained_by.program.memory)
     del trained_by, optimizer, loader, model
     gc.collect()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from compiled_networks import gradients
 from kernel_arrays import dtypes, same_bits, seeds, threads
 from kernel_memory import SIDES, Canaries, GuardPages, on_linux, on_the_edge
 
@@ -120,7 +121,8 @@ def test_layers_in_a_program(sizes, dtype, team, rng):
     data, model = labelled(rng, *sizes[:2], dtype), perceptron(sizes, dtype)
     outputs, expected = gradients_of_numpy(perceptron(sizes, dtype), data, losses.cross_entropy)
     with threads(team):
-        taught(model, data, sizes[0]).gradients(data.inputs, data.targets, None, rng)
+        first = taught(model, data, sizes[0])
+        gradients(first, data.inputs, data.targets, None, rng)
         answers = predictor(model, sizes[1:2])(data.inputs)
     close = {"rtol": 2e-3, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-9, "atol": 1e-12}
     np.testing.assert_allclose(answers, outputs, **close)
@@ -145,7 +147,7 @@ def test_a_batch_of_a_program_may_be_smaller_than_the_others(batch_size, normal,
         for samples in range(2, batch_size + 1):
             data = labelled(rng, samples, 7, np.float64)
             _, expected = gradients_of_numpy(perceptron(sizes, np.float64, normal), data, loss)
-            trained.gradients(data.inputs, data.targets, lambda outputs: loss(outputs, None), rng)
+            gradients(trained, data.inputs, data.targets, lambda outputs: loss(outputs, None), rng)
             for parameter, grad in zip(model.parameters(), expected, strict=True):
                 np.testing.assert_allclose(parameter.grad, grad, rtol=1e-9, atol=1e-12)
 
@@ -158,7 +160,7 @@ def test_a_program_keeps_the_threads_that_it_began_with(rng):
         trained = taught(model, data, 40)
         for team in (1, 3, 1):
             kernels.set_num_threads(team)
-            trained.gradients(data.inputs, data.targets, None, rng)
+            gradients(trained, data.inputs, data.targets, None, rng)
             bits.append(tuple(parameter.grad.copy() for parameter in model.parameters()))
     assert same_bits(bits[0], bits[1]) and same_bits(bits[0], bits[2])
 

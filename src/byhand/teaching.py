@@ -54,14 +54,19 @@ class Compiled(LayerByLayer):
     def __init__(self, model: nn.Module, loss: Loss, loader: Loader, rng: np.random.Generator, learner: Any) -> None:
         super().__init__(model, loss, loader, rng)
         self.learner, self.samples = learner, learner.whole(loader)
+        self.numbers = np.zeros(0, np.int64)  # of the samples in the batch at hand
+        learner.compile(self.samples)
         self.seconds_a_step = STRETCH / 8
 
     def gradients(self, batch: Batch) -> tuple[float, float]:
         inputs, targets, weights = batch
         if self.learner.too_few(len(inputs)):  # for a batch norm, which says so
             return super().gradients(batch)
+        samples, order = self.samples, self.numbers
+        if samples is None:
+            samples, order = self.learner.samples_of(inputs, targets), np.arange(len(inputs))
         value, told = self.learner.gradients(
-            inputs, targets, lambda outputs: weighted(self.loss, outputs, targets, weights), self.rng)
+            samples, order, lambda outputs: weighted(self.loss, outputs, targets, weights), self.rng)
         return value, float(told.sum()) if self.learner.loss else count_correct(told, targets)
 
     def batches(self, run: Run) -> Iterator[Batch]:
@@ -80,7 +85,8 @@ class Compiled(LayerByLayer):
             for start in range(0, len(numbers), loader.batch_size):
                 ahead -= 1
                 loader.position -= ahead
-                yield loader.batch(numbers[start:start + loader.batch_size])
+                self.numbers = numbers[start:start + loader.batch_size]
+                yield loader.batch(self.numbers)
                 loader.position += ahead
 
     def steps(self, run: Run) -> int:

@@ -10,6 +10,7 @@ from byhand.bench.networks import network
 from byhand.bench.turns import Turn, median_time, seconds
 from byhand.bench.work import AROUND_ZERO, RATE, Array, Digits
 from byhand.callbacks import Run
+from byhand.files import SavedModel
 from byhand.inference import predict
 from byhand.nn import Module
 from byhand.optim import Adam
@@ -50,7 +51,8 @@ def single_numbers(recipe: Recipe, digits: Digits, images: int) -> Turn:
 
 def one_image(model: Module, images: Array, threads: int) -> Turn:
     """The time from one image to its answer."""
-    calls: list[Callable[[], object]] = [lambda image=images[i:i + 1]: predict(model, image)  # type: ignore[misc]
+    saved = SavedModel(model)  # keeps what it needs from one prediction to the next
+    calls: list[Callable[[], object]] = [lambda image=images[i:i + 1]: saved.predict(image)  # type: ignore[misc]
                                          for i in range(len(images))]
     return lambda: median_time(calls)
 

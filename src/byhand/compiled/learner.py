@@ -58,16 +58,18 @@ class Learner:
         self.program = program_of(rows, layout, self.threads, optimizer.flat, gradients)
         optimizer.gradient = gradients[0]
         optimizer._bind()
-        self.compile()
 
-    def compile(self) -> None:
-        """See to it that nothing has to be compiled when training has begun: a call that takes no step."""
+    def compile(self, samples: learning.Samples | None) -> None:
+        """See to it that nothing has to be compiled when training has begun: a call that takes no step. samples: what
+        it will learn from, if that is known."""
         nothing, none = self.program.parameters[:0], np.zeros(0, np.int64)
-        samples = flat_samples(np.zeros((1, 1), np.uint8), none, kind=nothing.dtype)
-        for inputs in (samples.inputs, np.zeros(1, nothing.dtype)):
-            steps = learning.Steps(none, 1, 1, none, NO_RATES, NO_NUMBERS, NO_BYTES, nothing)
-            learning.run(0, 1, learning.LEARN, self.program, samples._replace(inputs=inputs), ELSEWHERE,
-                         no_rule(nothing), steps)
+        steps = learning.Steps(none, 1, 1, none, NO_RATES, NO_NUMBERS, NO_BYTES, nothing)
+        learning.run(0, 1, learning.LEARN, self.program, samples or self.samples_of(nothing.reshape(0, 1), none),
+                     ELSEWHERE, no_rule(nothing), steps)
+
+    def samples_of(self, inputs: Array, targets: Array) -> learning.Samples:
+        """A batch that is prepared already."""
+        return flat_samples(inputs, targets if self.loss else None, kind=self.program.parameters.dtype)
 
     def threads_for(self, batch: int) -> int:
         """How many threads share a batch: fewer than there are, if it is small."""
@@ -113,14 +115,13 @@ class Learner:
 
     # --- one step -----------------------------------------------------------------------------------------------------
 
-    def gradients(self, inputs: Array, targets: Array, loss: Callable[[Tensor], Tensor],
+    def gradients(self, samples: learning.Samples, order: Array, loss: Callable[[Tensor], Tensor],
                   rng: np.random.Generator) -> tuple[float, Array]:
-        """Take one batch there and back. Returns its loss, and which samples were answered rightly; or the outputs,
-        where the loss is computed by `loss(outputs)`."""
-        count = len(inputs)
-        samples = flat_samples(inputs, targets if self.loss else None, kind=inputs.dtype)
-        steps = learning.Steps(np.arange(count), count, self.chunk, self.seeds(1, rng), NO_RATES, np.empty(count),
-                              np.empty(count, np.uint8), np.empty(0 if self.loss else count * self.width, inputs.dtype))
+        """Take the samples of these numbers, as one batch, there and back. Returns its loss, and which of them were
+        answered rightly; or the outputs, where the loss is computed by `loss(outputs)`."""
+        count, kind = len(order), self.program.parameters.dtype
+        steps = learning.Steps(order, count, self.chunk, self.seeds(1, rng), NO_RATES, np.empty(count),
+                               np.empty(count, np.uint8), np.empty(0 if self.loss else count * self.width, kind))
         if self.loss:
             self.run(learning.LEARN, samples, steps)
             self.offer_gradients()
@@ -203,7 +204,7 @@ def flat_samples(inputs: Array, targets: Array | None = None, scale: Array | Non
     """Inputs (N, ...) and classes as a program reads them that computes in this kind of number."""
     scale, shift = np.ones(1, kind) if scale is None else scale, np.zeros(1, kind) if shift is None else shift
     channels = inputs.shape[1] if inputs.ndim == 4 else scale.size
-    size = inputs.size // len(inputs)
+    size = inputs.size // max(1, len(inputs)) or 1
     labels = np.zeros(0, np.int64) if targets is None else targets.astype(np.int64, copy=False)
     by, less = (flat(np.broadcast_to(a.reshape(-1), channels)) for a in (scale, shift))
     return learning.Samples(flat(inputs), flat(labels), by, less, size, size // channels)

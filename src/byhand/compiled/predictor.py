@@ -53,8 +53,6 @@ class Predictor:
         self.normalize: Normalize | None = None
         self.samples = flat_samples(np.zeros((1, *self.shape), self.kind), kind=self.kind)
         self.order = np.arange(CHUNK)
-        for example in (np.zeros((1, *self.shape), np.uint8), np.zeros((1, *self.shape), self.kind)):
-            self(example)  # compiles what has not been
 
     def __call__(self, inputs: Array, normalize: Normalize | None = None) -> Array:
         """inputs: (N, ...), bytes or of this kind, contiguous -> (N, outputs)."""
