@@ -1,4 +1,4 @@
-"""Named experiments that anybody can repeat: five published networks, and four that the texts recommend as next steps.
+"""Named experiments that anybody can repeat: five published networks, and five that the texts recommend as next steps.
 
 `byhand recipes` lists them, `byhand train NAME` runs one. From Python:
 
