@@ -169,10 +169,11 @@ def with_norm(layer: Any, layers: list[Module], learning: bool) -> tuple[Any, An
     norm: Any = layers[0] if layers else None
     if type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d) and norm.num_features == len(weight):
         layers.pop(0)
-        scale = norm.weight.data / np.sqrt(norm.running_var + norm.eps)
-        weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(weight.dtype)
-        bias = ((0 if bias is None else bias) - norm.running_mean) * scale + norm.bias.data
-        bias = bias.astype(weight.dtype)
+        with np.errstate(all="ignore"):  # numbers that are none come out as such, and whoever looks at them says so
+            scale = norm.weight.data / np.sqrt(norm.running_var + norm.eps)
+            weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(weight.dtype)
+            bias = ((0 if bias is None else bias) - norm.running_mean) * scale + norm.bias.data
+            bias = bias.astype(weight.dtype)
     return weight, bias
 
 
