@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from compiled_networks import gradients
 from kernel_arrays import dtypes, same_bits, seeds, threads
 from kernel_memory import SIDES, Canaries, GuardPages, on_linux, on_the_edge
 
 pytest.importorskip("numba")
 
+from compiled_networks import gradients
 from kernel_bodies import Linear
 
 from byhand import kernels, losses, nn, optim

@@ -6,7 +6,6 @@ the last bit, and pools have many equals to choose from.
 
 import numpy as np
 import pytest
-from compiled_networks import gradients
 from convolutions import DTYPES, FUSED, FUSED_UGLY, UGLY, cases, made, spoiled, whole
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -15,13 +14,16 @@ from kernel_memory import SIDES, Canaries, GuardPages, all_placed, on_linux, on_
 
 pytest.importorskip("numba")
 
+from compiled_networks import gradients
+from kernel_bodies import UNWRITTEN, Convolution, numpys_convolution
+
 from byhand import kernels, losses, nn, optim
 from byhand.compiled.learner import ELSEWHERE, flat_samples, learner, no_rule
 from byhand.compiled.predictor import predictor
 from byhand.data import Dataset, Loader
 from byhand.kernels.jit import learning
 from byhand.kernels.jit.update import RULES
-from kernel_bodies import UNWRITTEN, Convolution, numpys_convolution
+
 
 @settings(max_examples=150)
 @given(cases(), st.sampled_from(FUSED), st.booleans(), dtypes, seeds)
