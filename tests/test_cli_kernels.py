@@ -130,8 +130,8 @@ def without_numba(*words):
     return done.returncode, done.stdout, done.stderr
 
 
-NOTICE = ("Numba is not installed: training runs on NumPy kernels, several times slower; pip install 'byhand[fast]' "
-          "brings it\n")
+NOTICE = ("Numba is not installed: training runs on NumPy kernels, several times slower;\n"
+          "pip install 'byhand[fast]' brings it\n")
 
 
 def test_one_notice_says_what_numba_would_bring(away, tiny):

@@ -53,8 +53,8 @@ def announce(console: Console) -> Callable[[Recipe, Module, Parts], None]:
                       f"{at_once.get(recipe.batch_size, f'batches of {recipe.batch_size}')}, "
                       f"{counted(get_num_threads(), 'thread')}, {KERNELS[in_use()]} kernels")
         if not asked() and not numba_installed():
-            tell(console, "Numba is not installed: training runs on NumPy kernels, several times slower; pip install "
-                          "'byhand[fast]' brings it")
+            tell(console, "Numba is not installed: training runs on NumPy kernels, several times slower;\n"
+                          "pip install 'byhand[fast]' brings it")
         batches = -(-len(parts.train) // (recipe.batch_size or len(parts.train)))
         if batches * recipe.epochs < FEW_STEPS:
             tell(console, f"That makes {counted(batches * recipe.epochs, 'step')} in all, which is little to learn in: "
