@@ -3,7 +3,7 @@
 Numba turns a loop over thousands of numbers into vectors by itself. A loop over the six or twenty-four channels of a
 pixel, repeated for thousands of pixels, it does number by number, and asks each time anew whether two arrays overlap.
 So the three things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then
-the rest under a mask.
+what is left.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.jit.tile import BIT, INT, Vectors
+from byhand.kernels.jit.tile import BIT, INT, MASKS_APART, Vectors, halves
 
 BYTE = ir.IntType(8)
 NOBODY = 255  # of a pool's elements: what came out of it is 0, and no slope goes back
 
 
 def along(builder: Any, words: Vectors, count: Any, body: Callable[[Any, Any], None]) -> None:
-    """body(index, mask) for each vector of a run of `count` numbers; the mask is None for a whole vector."""
+    """body(index, left) for each vector of a run of `count` numbers; left: how many numbers of the last vector count,
+    None for a whole one."""
     lanes, zero = ir.Constant(INT, words.lanes), ir.Constant(INT, 0)
     whole = builder.sub(count, builder.and_(count, ir.Constant(INT, words.lanes - 1)))
     before = builder.block
@@ -37,7 +38,7 @@ def along(builder: Any, words: Vectors, count: Any, body: Callable[[Any, Any], N
     builder.position_at_end(rest)
     builder.cbranch(builder.icmp_signed("<", whole, count), cut, done)
     builder.position_at_end(cut)
-    body(whole, words.first(builder.sub(count, whole)))
+    body(whole, builder.sub(count, whole))
     builder.branch(done)
     builder.position_at_end(done)
 
@@ -56,6 +57,36 @@ class Bytes(Vectors):
         self.type = ir.VectorType(BYTE, lanes)
         self.zero = ir.Constant(self.type, [0] * lanes)
         self.name = f"v{lanes}i8"
+        self.integers = self.type
+
+    def load_first(self, count: Any, base: Any, index: Any, vector: int) -> Any:
+        """As ever; where masks take long, half of them, a quarter and so on, each behind those that are there."""
+        if count is None or MASKS_APART:
+            return super().load_first(count, base, index, vector)
+        together = ir.IntType(8 * self.lanes)
+        all_of_them, there = ir.Constant(together, 0), ir.Constant(INT, 0)
+        for part in halves(self.lanes):
+            before, block, after = (self.builder.block, self.builder.append_basic_block(),
+                                    self.builder.append_basic_block())
+            here = self.builder.and_(count, ir.Constant(INT, part))
+            self.builder.cbranch(self.builder.icmp_signed("!=", here, ir.Constant(INT, 0)), block, after)
+            self.builder.position_at_end(block)
+            place = self.place(base, self.builder.add(index, there), vector)
+            some = self.builder.load(self.builder.bitcast(place, ir.IntType(8 * part).as_pointer()))
+            some.align = 1
+            shift = self.builder.shl(there, ir.Constant(INT, 3))
+            behind = self.builder.shl(self.builder.zext(some, together), sized(self.builder, shift, together))
+            both, more = self.builder.or_(all_of_them, behind), self.builder.add(there, here)
+            self.builder.branch(after)
+            self.builder.position_at_end(after)
+            all_of_them = self.either((before, all_of_them), (block, both))
+            there = self.either((before, there), (block, more))
+        return self.builder.bitcast(all_of_them, self.type)
+
+
+def sized(builder: Any, number: Any, kind: Any) -> Any:
+    """A whole number of 64 bits as one of this kind, which is not longer."""
+    return number if kind == INT else builder.trunc(number, kind)
 
 
 @intrinsic
@@ -68,10 +99,10 @@ def add_run(typing: Any, to: Any, to0: Any, by: Any, by0: Any, count: Any) -> An
         to, to0, by, by0, count = pointers(context, builder, signature, arguments)
         words = Vectors(builder, to.type.pointee)
 
-        def add(index: Any, mask: Any) -> None:
+        def add(index: Any, left: Any) -> None:
             at = builder.add(to0, index)
-            total = builder.fadd(words.load(to, at, 0, mask), words.load(by, builder.add(by0, index), 0, mask))
-            words.store(total, to, at, 0, mask)
+            more = words.load_first(left, by, builder.add(by0, index), 0)
+            words.store_first(left, [(builder.fadd(words.load_first(left, to, at, 0), more), to, at, 0)])
 
         along(builder, words, count, add)
         return context.get_dummy_value()
@@ -95,12 +126,12 @@ def pool_run(typing: Any, x: Any, x0: Any, across: Any, down: Any, y: Any, y0: A
         bent = builder.icmp_signed("!=", relu, ir.Constant(INT, 0))
         masks = ir.VectorType(BIT, words.lanes)
 
-        def pool(index: Any, mask: Any) -> None:
+        def pool(index: Any, left: Any) -> None:
             at = builder.add(x0, index)
             places = [at, builder.add(at, across), builder.add(at, down), builder.add(at, builder.add(across, down))]
-            best, which = words.load(x, places[0], 0, mask), some.zero
+            best, which = words.load_first(left, x, places[0], 0), some.zero
             for tap, place in enumerate(places[1:], 1):
-                new = words.load(x, place, 0, mask)
+                new = words.load_first(left, x, place, 0)
                 more = builder.fcmp_ordered(">", new, best)
                 which = builder.select(more, ir.Constant(some.type, [tap] * some.lanes), which)
                 best = builder.select(builder.or_(more, builder.fcmp_unordered("uno", new, new)), new, best)
@@ -110,8 +141,8 @@ def pool_run(typing: Any, x: Any, x0: Any, across: Any, down: Any, y: Any, y0: A
             which = builder.select(cut, ir.Constant(some.type, [NOBODY] * some.lanes), which)
             best = builder.select(bent, words.relu(best), best)
             to = builder.add(y0, index)
-            words.store(best, y, to, 0, mask)
-            some.store(which, winner, to, 0, mask)
+            words.store_first(left, [(best, y, to, 0)])
+            some.store_first(left, [(which, winner, to, 0)])
 
         along(builder, words, count, pool)
         return context.get_dummy_value()
@@ -133,18 +164,18 @@ def unpool_run(typing: Any, g: Any, g0: Any, winner: Any, x: Any, x0: Any, acros
         some = Bytes(builder, words.lanes)
         wanted = builder.icmp_signed("!=", add, ir.Constant(INT, 0))
 
-        def unpool(index: Any, mask: Any) -> None:
+        def unpool(index: Any, left: Any) -> None:
             here = builder.add(g0, index)
-            slope, which = words.load(g, here, 0, mask), some.load(winner, here, 0, mask)
+            slope, which = words.load_first(left, g, here, 0), some.load_first(left, winner, here, 0)
             at = builder.add(x0, index)
             places = [at, builder.add(at, across), builder.add(at, down), builder.add(at, builder.add(across, down))]
             for tap, place in enumerate(places):
                 won = builder.icmp_unsigned("==", which, ir.Constant(some.type, [tap] * some.lanes))
-                words.store(builder.select(won, slope, words.zero), x, place, 0, mask)
+                words.store_first(left, [(builder.select(won, slope, words.zero), x, place, 0)])
             with builder.if_then(wanted):
                 lost = builder.icmp_unsigned("==", which, ir.Constant(some.type, [NOBODY] * some.lanes))
-                more = builder.fadd(words.load(total, index, 0, mask), builder.select(lost, words.zero, slope))
-                words.store(more, total, index, 0, mask)
+                more = builder.fadd(words.load_first(left, total, index, 0), builder.select(lost, words.zero, slope))
+                words.store_first(left, [(more, total, index, 0)])
 
         along(builder, words, count, unpool)
         return context.get_dummy_value()

@@ -33,6 +33,7 @@ So this file has the one thing that is written in the processor's own terms, by 
 uses): a function that builds the tile for given P and V. Numba alone cannot be told to keep a table in registers.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -62,12 +63,13 @@ def host() -> tuple[int, int]:
 
 
 VECTOR, REGISTERS = host()
+MASKS_APART = VECTOR == 64  # masks have registers of their own
 KEPT_IN = "w" if ARM else "v" if VECTOR == 64 else "x"  # LLVM's letters for the registers that hold vectors
-WIDE = (REGISTERS - 4) // 2  # rows of a tile two vectors wide: beside its sums, two vectors and a number need room
-TALL = min(14, REGISTERS - 4)  # rows of a tile that is one vector wide
-FLAT = REGISTERS // 4  # vectors of a tile of a single row, as for a single sample; or half as many
-SHAPES = [(rows, 2) for rows in range(1, WIDE + 1)] + [(rows, 1) for rows in range(1, TALL + 1)]
-SHAPES += [(1, width) for width in (FLAT, FLAT // 2) if width > 2]
+# Rows of a tile that is three, two or one vectors wide: beside its sums, the vectors of b and a number need room.
+BROAD, WIDE, TALL = (REGISTERS - 4) // 3, (REGISTERS - 4) // 2, min(14, REGISTERS - 4)
+FLAT = 8  # vectors of a tile of a single row, as for a single sample; or half as many
+SHAPES = [(row + 1, width) for width, most in ((3, BROAD), (2, WIDE), (1, TALL)) for row in range(most)]
+SHAPES += [(1, width) for width in (FLAT, FLAT // 2)]
 FRESH, ADD, BIAS = 0, 1, 2  # what the sums begin with: zeros, what is there already, or a bias
 
 
@@ -82,6 +84,11 @@ def lanes(typing: Any, array: Any) -> Any:
     return types.int64(array), generate
 
 
+def halves(lanes: int) -> list[int]:
+    """Half of a vector's lanes, a quarter, and so on down to one."""
+    return [lanes >> n for n in range(1, lanes.bit_length())]
+
+
 class Vectors:
     """The few words that a tile is written in, for vectors of one kind of number."""
 
@@ -92,6 +99,7 @@ class Vectors:
         self.type = ir.VectorType(element, self.lanes)
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
         self.name = f"v{self.lanes}f{8 * self.bytes}"
+        self.integers = ir.VectorType(ir.IntType(8 * self.bytes), self.lanes)
 
     def function(self, name: str, returns: Any, *takes: Any) -> Any:
         """One of LLVM's own functions."""
@@ -108,9 +116,21 @@ class Vectors:
 
     def first(self, count: Any) -> Any:
         """A mask: which lanes are among the first `count`."""
-        numbers = ir.VectorType(INT, self.lanes)
-        return self.builder.icmp_signed("<", ir.Constant(numbers, list(range(self.lanes))),
-                                        self.repeated(count, numbers))
+        return self.below(self.counts(count))
+
+    def counts(self, count: Any) -> Any:
+        """The count in every lane, as whole numbers as long as the vector's own."""
+        short = self.builder.trunc(count, self.integers.element) if self.bytes < 8 else count
+        return self.repeated(short, self.integers)
+
+    def below(self, counts: Any) -> Any:
+        """A mask: in which lanes the lane's number is below this."""
+        return self.builder.icmp_signed("<", ir.Constant(self.integers, list(range(self.lanes))), counts)
+
+    def anew(self, counts: Any) -> Any:
+        """The same counts, of which the compiler must believe that they are others each time."""
+        kind = ir.FunctionType(counts.type, [counts.type])
+        return self.builder.asm(kind, "", f"={KEPT_IN},0", [counts], side_effect=True)
 
     def place(self, base: Any, index: Any, vector: int) -> Any:
         """Where in memory the vector lies that is `vector` vectors after base[index]."""
@@ -128,15 +148,67 @@ class Vectors:
         load = self.function(f"llvm.masked.load.{self.name}.p0", self.type, place.type, SHORT, masks, self.type)
         return self.builder.call(load, [place, ir.Constant(SHORT, self.bytes), mask, self.zero])
 
-    def store(self, value: Any, base: Any, index: Any, vector: int, mask: Any) -> None:
-        """A vector to memory, or those of its lanes that the mask names."""
-        place = self.place(base, index, vector)
-        if mask is None:
-            self.builder.store(value, place).align = self.bytes
-            return
-        masks = ir.VectorType(BIT, self.lanes)
-        store = self.function(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), self.type, place.type, SHORT, masks)
-        self.builder.call(store, [value, place, ir.Constant(SHORT, self.bytes), mask])
+    def load_first(self, count: Any, base: Any, index: Any, vector: int) -> Any:
+        """The first `count` numbers of a vector from memory, the others 0; None for all."""
+        return self.load(base, index, vector, None if count is None else self.first(count))
+
+    def store(self, value: Any, base: Any, index: Any, vector: int) -> None:
+        """A vector to memory."""
+        self.builder.store(value, self.place(base, index, vector)).align = self.bytes
+
+    def store_first(self, count: Any, stores: Sequence[tuple[Any, Any, Any, int]]) -> None:
+        """The first `count` numbers, fewer than there are lanes, of each of these vectors; None for all. Each is given
+        as to `store`."""
+        if count is None:
+            for store in stores:
+                self.store(*store)
+        elif MASKS_APART:
+            self.store_under_mask(count, stores)
+        else:
+            self.store_by_halves(count, stores)
+
+    def store_under_mask(self, count: Any, stores: Sequence[tuple[Any, Any, Any, int]]) -> None:
+        """`store_first` in one instruction for each."""
+        masks, mask = ir.VectorType(BIT, self.lanes), self.first(count)
+        for value, *where in stores:
+            place = self.place(*where)
+            store = self.function(f"llvm.masked.store.{self.name}.p0", ir.VoidType(), self.type, place.type, SHORT,
+                                  masks)
+            self.builder.call(store, [value, place, ir.Constant(SHORT, self.bytes), mask])
+
+    def store_by_halves(self, count: Any, stores: Sequence[tuple[Any, Any, Any, int]]) -> None:
+        """`store_first` where masks take long: half a vector, if there is so much, then a quarter, and so on. What has
+        gone makes place for what follows."""
+        values, gone = [value for value, *_ in stores], ir.Constant(INT, 0)
+        for part in halves(self.lanes):
+            before, block, after = (self.builder.block, self.builder.append_basic_block(),
+                                    self.builder.append_basic_block())
+            here = self.builder.and_(count, ir.Constant(INT, part))
+            self.builder.cbranch(self.builder.icmp_signed("!=", here, ir.Constant(INT, 0)), block, after)
+            self.builder.position_at_end(block)
+            for value, (_, base, index, vector) in zip(values, stores, strict=True):
+                some = self.lanes_of(value, range(part))
+                place = self.place(base, self.builder.add(index, gone), vector)
+                self.builder.store(some, self.builder.bitcast(place, some.type.as_pointer())).align = self.bytes
+            rest = [self.lanes_of(value, [(lane + part) % self.lanes for lane in range(self.lanes)])
+                    for value in values]
+            more = self.builder.add(gone, here)
+            self.builder.branch(after)
+            self.builder.position_at_end(after)
+            values = [self.either((before, value), (block, left)) for value, left in zip(values, rest, strict=True)]
+            gone = self.either((before, gone), (block, more))
+
+    def lanes_of(self, value: Any, lanes: Any) -> Any:
+        """These lanes of a vector, as a vector."""
+        numbers = ir.Constant(ir.VectorType(SHORT, len(lanes)), list(lanes))
+        return self.builder.shuffle_vector(value, ir.Constant(value.type, ir.Undefined), numbers)
+
+    def either(self, *ways: tuple[Any, Any]) -> Any:
+        """A value where ways meet: what it is on the way taken."""
+        value = self.builder.phi(ways[0][1].type)
+        for block, there in ways:
+            value.add_incoming(there, block)
+        return value
 
     def expect(self, base: Any, index: Any, vector: int) -> None:
         """Begin to bring a place in memory near, to be written soon."""
@@ -188,14 +260,17 @@ def machine_code(bits: int) -> Any:
     function = ir.Function(module, function_type(bits), symbol(bits))
     builder = ir.IRBuilder(function.append_basic_block("begin"))
     done = builder.append_basic_block("done")
-    shape = builder.add(builder.mul(function.args[1], ir.Constant(INT, 64)), function.args[0])
-    choice = builder.switch(shape, done)
-    for height, width in SHAPES:
-        block = builder.append_basic_block(f"tile_{height}_{width}")
-        choice.add_case(ir.Constant(INT, width * 64 + height), block)
-        builder.position_at_end(block)
-        sums_of_products(builder, height, width, *function.args[2:])
-        builder.branch(done)
+    height, width, last, *others = function.args
+    cut = builder.icmp_signed("<", last, ir.Constant(INT, VECTOR * 8 // bits))
+    shape = builder.add(height, builder.mul(builder.add(width, width), ir.Constant(INT, 64)))
+    choice = builder.switch(builder.add(shape, builder.select(cut, ir.Constant(INT, 64), ir.Constant(INT, 0))), done)
+    for rows, vectors in SHAPES:
+        for is_cut in (False, True):
+            block = builder.append_basic_block(f"tile_{rows}_{vectors}{'_cut' if is_cut else ''}")
+            choice.add_case(ir.Constant(INT, rows + 64 * (2 * vectors + is_cut)), block)
+            builder.position_at_end(block)
+            sums_of_products(builder, rows, vectors, last if is_cut else None, *others)
+            builder.branch(done)
     builder.position_at_end(done)
     builder.ret_void()
     return module
@@ -209,26 +284,23 @@ def provide(bits: int) -> None:
     binding.add_symbol(symbol(bits), library.get_pointer_to_function(symbol(bits)))
 
 
-def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a0: Any, rows: Any, row0: Any,
+def sums_of_products(builder: Any, height: int, width: int, last: Any | None, a: Any, a0: Any, rows: Any, row0: Any,
                      steps: Any, step0: Any, count: Any, b: Any, b0: Any, b_step: Any, c: Any, c0: Any, c_row: Any,
                      tiles: Any, begin: Any, bias: Any, bias0: Any, relu: Any) -> None:
-    """The loops of a tile with `height` · `width` vectors of sums, which are values here and registers later."""
+    """The loops of a tile with `height` · `width` vectors of sums, which are values here and registers later. last: how
+    many numbers of the last vector count, None if all do: what is done under a mask takes longer on most processors."""
     words = Vectors(builder, a.type.pointee)
     table = [(row, vector) for row in range(height) for vector in range(width)]
     zero, one, tall = (ir.Constant(INT, n) for n in (0, 1, height))
-    mask = words.first(last)
-    masks = [None] * (width - 1) + [mask]
+    masks = [None] * (width - 1) + [None if last is None else words.first(last)]
+    counts = None if last is None else words.counts(last)
     before = builder.block
-    tile_begin, zeros, there, biased, start, over_steps, finish, whole, cut, next_tile, after = (
-        builder.append_basic_block() for _ in range(11))
+    tile_begin, zeros, there, biased, start, over_steps, finish, after = (
+        builder.append_basic_block() for _ in range(8))
 
-    def loop_sums(*coming_from: tuple[Any, dict[Any, Any]]) -> dict[Any, Any]:
-        """The sums at the head of a loop or where ways meet: whatever they were at the end of the way taken."""
-        sums = {at: builder.phi(words.type) for at in table}
-        for block, values in coming_from:
-            for at in table:
-                sums[at].add_incoming(values[at], block)
-        return sums
+    def sums_of(*ways: tuple[Any, dict[Any, Any]]) -> dict[Any, Any]:
+        """The sums at the head of a loop or where ways meet."""
+        return {at: words.either(*[(block, values[at]) for block, values in ways]) for at in table}
 
     builder.branch(tile_begin)
 
@@ -254,7 +326,7 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     builder.branch(start)
 
     builder.position_at_end(start)
-    sums = loop_sums((zeros, dict.fromkeys(table, words.zero)), (there, old),
+    sums = sums_of((zeros, dict.fromkeys(table, words.zero)), (there, old),
                      (biased, {(row, v): biases[v] for row, v in table}))
     for row, v in table:  # the sums will be written there: time enough to bring these lines near
         words.expect(c, c_rows[row], v)
@@ -265,8 +337,10 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     step, b_at = builder.phi(INT), builder.phi(INT)
     step.add_incoming(zero, start)
     b_at.add_incoming(b0, start)
-    grown = loop_sums((start, sums))
+    grown = sums_of((start, sums))
     a_step = builder.load(builder.gep(steps, [builder.add(step0, step)]))
+    if counts is not None and not MASKS_APART:  # a mask that is kept would be unpacked each time, which takes longer
+        masks[-1] = words.below(words.anew(counts))
     b_vectors = [words.load(b, b_at, v, masks[v]) for v in range(width)]
     more = {}
     for row in range(height):
@@ -285,15 +359,10 @@ def sums_of_products(builder: Any, height: int, width: int, last: Any, a: Any, a
     builder.position_at_end(finish)
     bent = builder.icmp_signed("!=", relu, zero)
     result = {at: builder.select(bent, words.relu(more[at]), more[at]) for at in table}
-    builder.cbranch(builder.icmp_signed(">=", last, ir.Constant(INT, words.lanes)), whole, cut)
-    for block, with_masks in ((whole, [None] * width), (cut, masks)):  # stores under a mask are slow on some processors
-        builder.position_at_end(block)
-        for row, v in table:
-            words.store(result[row, v], c, c_rows[row], v, with_masks[v])
-        builder.branch(next_tile)
-
-    builder.position_at_end(next_tile)
-    number.add_incoming(builder.add(number, one), next_tile)
+    for v in range(width):
+        words.store_first(last if v == width - 1 else None, [(result[row, v], c, c_rows[row], v)
+                                                             for row in range(height)])
+    number.add_incoming(builder.add(number, one), builder.block)
     builder.cbranch(builder.icmp_signed("<", builder.add(number, one), tiles), tile_begin, after)
     builder.position_at_end(after)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels.jit.cache import kernel, unit
-from byhand.kernels.jit.tile import FLAT, TALL, WIDE, lanes, tile
+from byhand.kernels.jit.tile import BROAD, FLAT, TALL, WIDE, lanes, tile
 from byhand.kernels.reference import Window
 
 
@@ -226,12 +226,12 @@ def tiles(count, rows, row0, steps, step0, step_count, a, a0, b, b0, b_step, c, 
     lane = lanes(c)
     j = 0
     while j < columns:
-        width = 2 if columns - j > lane else 1
-        for flat in (FLAT, FLAT // 2):  # a single row is as wide as it takes to keep the processor busy
-            if count == 1 and flat > width and columns - j > lane * (flat - 1):
-                width = flat
+        left = (columns - j + lane - 1) // lane
+        width = 3 if left == 3 else 2 if left > 1 else 1
+        if count == 1 and left >= FLAT // 2:  # a single row is as wide as it takes to keep the processor busy
+            width = FLAT if left >= FLAT else FLAT // 2
         last = min(lane, columns - j - (width - 1) * lane)
-        limit = TALL if width == 1 else WIDE if width == 2 else 1
+        limit = TALL if width == 1 else WIDE if width == 2 else BROAD if width == 3 else 1
         height = (count + (count + limit - 1) // limit - 1) // ((count + limit - 1) // limit)
         whole = count // height
         tile(height, width, last, a, a0, rows, row0, steps, step0, step_count, b, b0 + j, b_step, c, c0 + j, c_row,
