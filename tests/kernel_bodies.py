@@ -108,7 +108,7 @@ class Linear:
     def forward(self, first=0, last=None):
         """-> (N, out)."""
         dense.linear_forward(first, self.samples if last is None else last, self.x, self.weight, self.bias, self.y,
-                             self.inputs, self.outputs, self.relu)
+                             self.inputs, self.outputs, self.relu, np.arange(self.inputs))
         return self.y.reshape(-1, self.outputs)
 
     def weight_gradient(self, g, first=0, last=None, parts=1):
@@ -117,7 +117,8 @@ class Linear:
         g, dw = self.place(g.reshape(-1)), self.unwritten(self.weight.size)
         for part in range(parts):
             begin, end = (first + (last - first) * n // parts for n in (part, part + 1))
-            dense.linear_weight_gradient(begin, end, self.x, g, dw, self.inputs, self.outputs, part == 0)
+            dense.linear_weight_gradient(begin, end, self.x, g, dw, self.inputs, self.outputs, part == 0,
+                                         np.arange(self.inputs))
         return dw.reshape(self.inputs, self.outputs).T
 
     def input_gradient(self, g, first=0, last=None):

@@ -128,6 +128,28 @@ def test_any_number_of_threads_learns_the_same_but_for_rounding(name):
             np.testing.assert_allclose(mine.data, theirs.data, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 30, 100])
+def test_black_borders_are_left_out_of_the_sums(batch_size):
+    """Inputs that are 0 in all samples at hand, in some and in none."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (100, 40), np.uint8)
+    pictures[:, [0, 1, 2, 17, 39]] = 0
+    pictures[rng.random((100, 40)) < 0.7] = 0
+    pictures[33] = 0
+    data, taught = Dataset(pictures, rng.integers(0, 5, 100)), []
+    for kind in ("jit", "numpy"):
+        model = nn.Sequential(nn.Linear(40, 33, np.random.default_rng(1)), nn.ReLU(),
+                              nn.Linear(33, 5, np.random.default_rng(2))).to(np.float64)
+        before = model[0].weight.data.copy()
+        with kernels.using(kind):
+            bh.fit(model, data, loss=losses.cross_entropy, optimizer=optim.SGD(model.parameters(), lr=0.1), epochs=2,
+                   batch_size=batch_size, validation=None, normalize=Normalize(0, 1), rng=np.random.default_rng(3))
+        np.testing.assert_array_equal(model[0].weight.data[:, [0, 1, 2, 17, 39]], before[:, [0, 1, 2, 17, 39]])
+        taught.append(model)
+    for mine, theirs in zip(taught[0].parameters(), taught[1].parameters(), strict=True):
+        np.testing.assert_allclose(mine.data, theirs.data, rtol=1e-7, atol=1e-9)
+
+
 SAME = """
 import sys
 sys.path.insert(0, {tests!r})

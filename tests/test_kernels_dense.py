@@ -19,6 +19,7 @@ from byhand import kernels, losses, nn, optim
 from byhand.compiled.learner import learner
 from byhand.compiled.predictor import predictor
 from byhand.data import Dataset, Loader
+from byhand.kernels.jit import dense
 from byhand.kernels.jit.dense import PANEL
 
 DTYPES = [np.float32, np.float64]
@@ -82,6 +83,33 @@ def test_no_sample_knows_its_neighbours(sizes, dtype, rng):
         alone = Linear(x[n:n + 1], weight, bias)
         assert same_bits((alone.forward(), alone.input_gradient(g[n:n + 1])), (y[n:n + 1], of_input[n:n + 1]))
         assert same_bits(alone.forward(), y[n:n + 1])  # and the same again
+
+
+@given(st.integers(1, 140), st.integers(1, 70), st.integers(1, 70), st.integers(1, 70), dtypes, seeds)
+def test_inputs_that_are_not_used(samples, inputs, outputs, draws, dtype, seed):
+    """They are 0, and what is summed is the same without them."""
+    rng = np.random.default_rng(seed)
+    x, weight, bias, g = made(rng, dtype, samples, inputs, outputs)
+    used = np.unique(rng.integers(0, inputs, draws))
+    x[:, np.setdiff1d(np.arange(inputs), used)] = 0
+    expected_y, expected_dw, _ = numpys(x, weight, bias, g, relu=False)
+    y, dw = np.full((samples, outputs), 7, dtype), np.full((inputs, outputs), 7, dtype)
+    x, w, bias, g = (np.ascontiguousarray(a).reshape(-1) for a in (x, weight.T, bias, g))
+    dense.linear_forward(0, samples, x, w, bias, y.reshape(-1), inputs, outputs, 0, used)
+    dense.linear_weight_gradient(0, samples, x, g, dw.reshape(-1), inputs, outputs, True, used)
+    np.testing.assert_array_equal(y, expected_y)
+    np.testing.assert_array_equal(dw.T, expected_dw)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+def test_used_inputs(kind, rng):
+    samples = rng.integers(0, 3, (9, 31)) * (rng.random((9, 31)) < 0.1)
+    for rows in ([0], [3, 3], list(range(9))):
+        used = np.zeros(31, np.int64)
+        count = dense.used_inputs(31, np.array(rows), samples.astype(kind).reshape(-1), used)
+        np.testing.assert_array_equal(used[:count], np.nonzero(samples[rows].any(axis=0))[0])
+    assert dense.used_inputs(31, np.array([0]), np.zeros(31, kind), used) == 1  # a sum has at least one step
+    assert dense.used_inputs(3, np.array([0]), np.array([0, np.nan, 0]), used) == 1 and used[0] == 1
 
 
 # --- in a program -----------------------------------------------------------------------------------------------------

@@ -162,9 +162,11 @@ class Learner:
         for slot in slots:
             slot.steps += count
             slot.parameter.version += count
-        starts = range(0, len(order), batch_size)
-        batch_losses = np.array([steps.losses[start:start + batch_size].mean() for start in starts])
-        return batch_losses, np.add.reduceat(steps.correct, starts, dtype=np.int64)
+        whole = len(order) // batch_size * batch_size
+        batch_losses = steps.losses[:whole].reshape(-1, batch_size).mean(axis=1)
+        if whole < len(order):
+            batch_losses = np.append(batch_losses, steps.losses[whole:].mean())
+        return batch_losses, np.add.reduceat(steps.correct, range(0, len(order), batch_size), dtype=np.int64)
 
     def run(self, task: int, samples: learning.Samples, steps: learning.Steps, rule: learning.Rule | None = None,
             count: int = 1, norms_move: bool = True) -> None:
@@ -183,7 +185,7 @@ class Learner:
         self.program.counter[0] = 0
         nothing = self.program.parameters[:0]
         team.share(threads, learning.run, task, self.program, samples, self.loss or ELSEWHERE,
-                         rule or no_rule(nothing), steps)
+                   rule or no_rule(nothing), steps)
         place = 0
         for norm in self.norms:
             size = norm.num_features

@@ -250,4 +250,5 @@ def program_of(rows: Sequence[Row], layout: Layout, threads: int, parameters: Ar
         np.zeros(max(1, layout.statistics.size), kind), np.zeros(max(1, layout.packed.size), kind),
         np.zeros((threads, layout.memory.size), kind), np.zeros((threads, max(1, layout.bytes.size)), np.uint8),
         gradients, np.zeros((len(rows), 2, threads, 1 + 2 * channels)), np.zeros((threads, layout.scratch), kind),
+        np.zeros((threads, 1 + math.prod(rows[0].inputs) * (rows[0].kind == program.LINEAR)), np.int64),
         np.zeros(1, np.int64))

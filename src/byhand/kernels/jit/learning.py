@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels.jit.cache import kernel, unit
+from byhand.kernels.jit.dense import used_inputs
 from byhand.kernels.jit.gather import gather
 from byhand.kernels.jit.loss import binary_cross_entropy_rows, cross_entropy_rows, squared_error_rows
 from byhand.kernels.jit.meeting import meet
 from byhand.kernels.jit.program import (
-    Y, Y_SIZE, Y_SLOPES, X, backward, copy, forward, lay_out_filters, part_of, unpack_gradients, vector
+    KIND, LINEAR, X, Y, Y_SIZE, Y_SLOPES, backward, copy, forward, lay_out_filters, part_of, unpack_gradients, vector
 )
 from byhand.kernels.jit.sharing import Array
 from byhand.kernels.jit.update import update
@@ -116,6 +117,8 @@ def learn_from(program, task, samples, loss, steps, first, last, fresh, step, ba
     seed = steps.seeds[step] + (first - step * steps.batch_size) * (1 << 32)
     if task != TURN_BACK:
         gather_batch(program, samples, steps.order[first:last], thread)
+        if program.table[0, KIND] == LINEAR:
+            look_for_zeros(program, samples, steps.order[first:last], thread)
         forward(program, count, True, seed, batch, thread, threads)
     if task == SHOW:
         copy(y, outputs)
@@ -134,6 +137,18 @@ def gather_batch(program, samples, rows, thread):
     x = vector(program.memory[thread], program.table[0, X], len(rows) * samples.size)
     gather(0, len(rows), rows, samples.inputs, samples.scale, samples.shift, x, samples.size // samples.places,
            samples.places)
+
+
+@kernel
+def look_for_zeros(program, samples, rows, thread):
+    """Which inputs a linear layer that comes first has to look at."""
+    used = program.used[thread]
+    if samples.shift.max() == 0 and samples.shift.min() == 0:
+        used[0] = used_inputs(samples.size, rows, samples.inputs, used[1:])
+    else:  # zeros do not stay zeros
+        used[0] = samples.size
+        for i in range(samples.size):
+            used[1 + i] = i
 
 
 @unit

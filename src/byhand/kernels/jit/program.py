@@ -19,16 +19,14 @@ import numpy as np
 from byhand.kernels.jit.activation import activation_forward, activation_gradient
 from byhand.kernels.jit.cache import kernel, unit
 from byhand.kernels.jit.convolution import add_rows, conv_backward, conv_forward
-from byhand.kernels.jit.dense import (
-    linear_forward, linear_input_gradient, linear_weight_gradient, transpose
-)
+from byhand.kernels.jit.dense import linear_forward, linear_input_gradient, linear_weight_gradient, transpose
 from byhand.kernels.jit.dropout import dropout_forward
 from byhand.kernels.jit.meeting import meet
 from byhand.kernels.jit.normalization import (
     batch_moments, batch_norm_apply, batch_norm_backward, batch_norm_slope_sums, merge_moments
 )
 from byhand.kernels.jit.pooling import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
-from byhand.kernels.jit.windows import Shape, clear, pack, pack_back, unpack
+from byhand.kernels.jit.windows import Shape, clear, pack, pack_back, places, unpack
 from byhand.kernels.jit.sharing import Array
 
 CONV, LINEAR, BATCH_NORM, MAX_POOL, AVG_POOL, ACTIVATION, DROPOUT, CHANNELS_FIRST = range(8)
@@ -96,6 +94,9 @@ class Program(NamedTuple):
     """(layers, 2, threads, numbers), float64: what threads tell each other at batch norms, there and back."""
     scratch: Array
     """(threads, numbers): room for a picture."""
+    used: Array
+    """(threads, 1 + inputs), int64: how many inputs of the first layer, if it is linear, are not 0 in all samples at
+    hand, and which."""
     counter: Array
     """(1,), int64: at the meetings."""
 
@@ -125,6 +126,16 @@ def copy(x, y):
     """x into y. (A loop compiles in a tenth of the time that Numba takes for y[:] = x.)"""
     for i in range(len(x)):
         y[i] = x[i]
+
+
+@kernel
+def inputs_of(program, layer, inputs, learning, thread):
+    """The numbers of the inputs of a linear layer that count; see `dense.py`. A network that is only used sums over all
+    of them: what it says of a sample must not depend on the others."""
+    if layer == 0 and learning:
+        used = program.used[thread]
+        return used[1:1 + used[0]]
+    return places(1, inputs, 0, 1)
 
 
 # --- forward ----------------------------------------------------------------------------------------------------------
@@ -169,7 +180,8 @@ def forward(program, samples, learning, seed, batch, thread, threads):
         elif kind == LINEAR:
             weight = vector(program.parameters, row[WEIGHT], row[X_SIZE] * row[Y_SIZE])
             linear_forward(0, samples, x, weight, vector(program.parameters, row[BIAS], row[Y_SIZE]), y,
-                           row[X_SIZE], row[Y_SIZE], row[RELU])
+                           row[X_SIZE], row[Y_SIZE], row[RELU],
+                           inputs_of(program, layer, row[X_SIZE], learning, thread))
         elif kind == BATCH_NORM:
             normalize(program, layer, samples, learning, batch, thread, threads)
         elif kind in (MAX_POOL, AVG_POOL):
@@ -280,7 +292,7 @@ def backward(program, samples, fresh, seed, batch, thread, threads):
                 add_rows(g, db)
             count = row[X_SIZE] * row[Y_SIZE]
             linear_weight_gradient(0, samples, x, g, vector(gradients, row[WEIGHT], count), row[X_SIZE], row[Y_SIZE],
-                                   fresh)
+                                   fresh, inputs_of(program, layer, row[X_SIZE], True, thread))
             if len(dx):
                 linear_input_gradient(0, samples, g, vector(program.packed, row[TURNED], count), dx, row[X_SIZE],
                                       row[Y_SIZE])

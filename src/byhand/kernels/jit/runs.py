@@ -2,7 +2,7 @@
 
 Numba turns a loop over thousands of numbers into vectors by itself. A loop over the six or twenty-four channels of a
 pixel, repeated for thousands of pixels, it does number by number, and asks each time anew whether two arrays overlap.
-So the three things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then
+So the few things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then
 what is left.
 """
 
@@ -87,6 +87,26 @@ class Bytes(Vectors):
 def sized(builder: Any, number: Any, kind: Any) -> Any:
     """A whole number of 64 bits as one of this kind, which is not longer."""
     return number if kind == INT else builder.trunc(number, kind)
+
+
+@intrinsic
+def copy_run(typing: Any, to: Any, to0: Any, by: Any, by0: Any, count: Any) -> Any:
+    """to[to0 + i] = by[by0 + i] for i below `count`."""
+    n = types.int64
+    signature = types.void(to, n, by, n, n)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, to0, by, by0, count = pointers(context, builder, signature, arguments)
+        words = Vectors(builder, to.type.pointee)
+
+        def put(index: Any, left: Any) -> None:
+            some = words.load_first(left, by, builder.add(by0, index), 0)
+            words.store_first(left, [(some, to, builder.add(to0, index), 0)])
+
+        along(builder, words, count, put)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 @intrinsic

@@ -33,43 +33,42 @@ def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1
     l1, l2: how much of the weight's sign and of the weight is added to it.
     """
     number = w.dtype.type
-    w, g = w[first:last], g[first:last]
-    l1, l2, clip, factor = number(l1), number(l2), number(clip), number(factor)
     rate, small, kept, setting = number(lr), number(eps), number(1 - decay), number(setting1)
+    w, slopes = w[first:last], g[first:last]
+    if l1 != 0 or l2 != 0 or clip != np.inf or factor != 1:  # apart: with it, no loop below would be done by the vector
+        slopes = np.empty(len(w), w.dtype)
+        for i in range(len(w)):
+            slopes[i] = slope(w[i], g[first + i], number(l1), number(l2), number(clip), number(factor))
     if kind == SGD:
         for i in range(len(w)):
-            w[i] -= rate * slope(w[i], g[i], l1, l2, clip, factor)
+            w[i] -= rate * slopes[i]
     elif kind == MOMENTUM:
-        m = m[first:last]
+        velocity = m[first:last]
         for i in range(len(w)):
-            m[i] = m[i] * setting + slope(w[i], g[i], l1, l2, clip, factor)
-            w[i] -= m[i] * rate
+            velocity[i] = velocity[i] * setting + slopes[i]
+            w[i] -= velocity[i] * rate
     elif kind == NESTEROV:
-        m = m[first:last]
+        velocity = m[first:last]
         for i in range(len(w)):
-            here = slope(w[i], g[i], l1, l2, clip, factor)
-            m[i] = m[i] * setting + here
-            w[i] -= (here + m[i] * setting) * rate
+            velocity[i] = velocity[i] * setting + slopes[i]
+            w[i] -= (slopes[i] + velocity[i] * setting) * rate
     elif kind == ADAGRAD:
-        s = s[first:last]
+        squares = s[first:last]
         for i in range(len(w)):
-            here = slope(w[i], g[i], l1, l2, clip, factor)
-            s[i] += here * here
-            w[i] -= here / (np.sqrt(s[i]) + small) * rate
+            squares[i] += slopes[i] * slopes[i]
+            w[i] -= slopes[i] / (np.sqrt(squares[i]) + small) * rate
     elif kind == RMSPROP:
-        s, rest = s[first:last], number(1 - setting1)
+        squares, rest = s[first:last], number(1 - setting1)
         for i in range(len(w)):
-            here = slope(w[i], g[i], l1, l2, clip, factor)
-            s[i] = s[i] * setting + here * here * rest
-            w[i] -= here / (np.sqrt(s[i]) + small) * rate
+            squares[i] = squares[i] * setting + slopes[i] * slopes[i] * rest
+            w[i] -= slopes[i] / (np.sqrt(squares[i]) + small) * rate
     elif kind == ADAM:
-        m, s = m[first:last], s[first:last]
+        mean, squares = m[first:last], s[first:last]
         rest, setting_of_squares, rest_of_squares = number(1 - setting1), number(setting2), number(1 - setting2)
         for i in range(len(w)):
-            here = slope(w[i], g[i], l1, l2, clip, factor)
-            s[i] = s[i] * setting_of_squares + here * here * rest_of_squares
-            m[i] = m[i] * setting + here * rest
-            w[i] = w[i] * kept - m[i] / (np.sqrt(s[i]) + small) * rate
+            squares[i] = squares[i] * setting_of_squares + slopes[i] * slopes[i] * rest_of_squares
+            mean[i] = mean[i] * setting + slopes[i] * rest
+            w[i] = w[i] * kept - mean[i] / (np.sqrt(squares[i]) + small) * rate
 
 
 @inlined
