@@ -92,28 +92,40 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     Raises ValueError if it could not, such as for a layer of your own or one that stands in the network twice; OSError
     if the file cannot be written.
     """
-    if not isinstance(normalize, Normalize | None):
-        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {normalize!r}.")
-    if not isinstance(recipe, str):
-        raise ValueError(f"recipe must be a name, got {recipe!r}.")
-    metadata = {
-        "format": "byhand",
-        "version": str(VERSION),
-        "architecture": as_json("a layer's settings", describe(model)),
-        "input_shape": as_json("input_shape", input_shape),
-        "preprocessing": json.dumps(None if normalize is None else normalize.to_dict()),
-        "classes": as_json("classes", classes),
-        "recipe": recipe,
-        "metrics": as_json("metrics", {} if metrics is None else metrics),
-    }
+    saved = SavedModel(model, input_shape, normalize, classes, recipe, {} if metrics is None else metrics)  # type: ignore[arg-type]
+    metadata = metadata_of(saved)
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     content = file_of(tensors, metadata)
+    check_readable(path, metadata, tensors, len(content))
+    write_atomically(path, content)
+
+
+def metadata_of(saved: SavedModel) -> dict[str, str]:
+    """All that a file says of a model beside its numbers. Raises ValueError for what it cannot say."""
+    if not isinstance(saved.normalize, Normalize | None):
+        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {saved.normalize!r}.")
+    if not isinstance(saved.recipe, str):
+        raise ValueError(f"recipe must be a name, got {saved.recipe!r}.")
+    return {
+        "format": "byhand",
+        "version": str(VERSION),
+        "architecture": as_json("a layer's settings", describe(saved.model)),
+        "input_shape": as_json("input_shape", saved.input_shape),
+        "preprocessing": json.dumps(None if saved.normalize is None else saved.normalize.to_dict()),
+        "classes": as_json("classes", saved.classes),
+        "recipe": saved.recipe,
+        "metrics": as_json("metrics", saved.metrics),
+    }
+
+
+def check_readable(path: str | os.PathLike[str], metadata: Mapping[str, str], state: Mapping[str, Array],
+                   size: int) -> None:
+    """Read what is to be written into a file of this size. Raises ValueError if that cannot be done."""
     try:
-        read(metadata, tensors, len(content))
+        read(metadata, state, size)
     except ValueError as error:
         raise ValueError(f"{path} was not written, since it could not be read again: "
                          f"{str(error).rstrip('.')}.") from None
-    write_atomically(path, content)
 
 
 def load(path: str | os.PathLike[str]) -> SavedModel:
