@@ -9,6 +9,7 @@ file, ours or another program's. Extra `onnx`.
 """
 
 from byhand.files.onnx.library import MissingOnnx  # first, for its sentence
+from byhand.files.onnx.reading import load
 from byhand.files.onnx.writing import save
 
-__all__ = ["MissingOnnx", "save"]
+__all__ = ["MissingOnnx", "load", "save"]
