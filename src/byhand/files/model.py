@@ -20,6 +20,7 @@ from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import Answers
 from byhand.files.architecture import build, describe
+from byhand.files.first_bytes import is_onnx, is_pickle
 from byhand.files.plain_json import as_json, from_json
 from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
@@ -134,15 +135,10 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no model file {path}.")
-    try:
-        metadata, state = read_tensors(path)
-    except ValueError as error:
-        raise ModelFileError(str(error)) from None
+    metadata, state = tensors_of(path)
     if metadata.get("format") != "byhand":
-        raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
-                             "safetensors.numpy.load_file(path) with load_state_dict().")
+        raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and fill it with "
+                             "bh.files.load_weights(model, path).")
     if metadata.get("version") != str(VERSION):
         version = short(metadata.get("version", "?")[:20])
         raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
@@ -153,6 +149,41 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
     except (ValueError, KeyError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str], *, strict: bool = True) -> None:
+    """Fill a network with the weights of a safetensors file, such as PyTorch saves of the same network.
+
+    The names in the file are those of `model.state_dict()`, which are PyTorch's: '0.weight', '1.running_mean'. Numbers
+    of another precision are converted to the network's. strict=False leaves out what only one of the two has.
+
+    Raises ModelFileError, a ValueError, before anything is changed, if the file is none or its weights do not fit;
+    OSError if there is no file.
+    """
+    path = Path(path)
+    _, state = tensors_of(path)
+    try:
+        with np.errstate(all="ignore"):  # numbers that are too large, or none
+            model.load_state_dict(state, strict)
+    except ValueError as error:
+        raise ModelFileError(f"{path} cannot be loaded: {short(error)}.") from None
+
+
+def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """The metadata and the arrays of a file. Raises ModelFileError, which says what to do with files of other kinds."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}.")
+    if is_onnx(path):
+        raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
+    if is_pickle(path):
+        raise ModelFileError(
+            f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
+            f"two lines turn it into safetensors: state = torch.load({str(path)!r}, weights_only=True); "
+            f"safetensors.torch.save_file(state, {str(path.with_suffix('.safetensors'))!r}).")
+    try:
+        return read_tensors(path)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:

@@ -16,8 +16,8 @@ import numpy as np
 from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.data import Normalize
+from byhand.files.folding import without_batch_norm
 from byhand.files.model import SavedModel, check_readable, metadata_of
-from byhand.files.onnx.folding import folded
 from byhand.files.onnx.library import checker, helper, numpy_helper, onnx
 from byhand.files.onnx.shapes import Shape, shape_after
 
@@ -56,7 +56,7 @@ def save(model: SavedModel | nn.Module, path: str | os.PathLike[str], *, preproc
         raise ValueError("an ONNX file says what goes in; pass the shape of one sample, as in input_shape=(1, 28, 28).")
     metadata = metadata_of(saved)
     if fold_batch_norm:
-        saved = replace(saved, model=folded(saved.model))
+        saved = replace(saved, model=without_batch_norm(saved.model))
         metadata = metadata_of(saved)
     size = sum(np.asarray(array).nbytes for _, array in saved.model.named_arrays())
     if size > LARGEST - 2**20:
