@@ -55,7 +55,7 @@ class Node:
     def several(self, name: str, usual: Sequence[Any], kind: type) -> tuple[Any, ...]:
         """A setting that is a list of this kind."""
         value = self.attributes.get(name, usual)
-        if not isinstance(value, Sequence) or any(type(part) is not kind for part in value):
+        if not isinstance(value, list | tuple | range) or any(type(part) is not kind for part in value):
             raise ValueError(f"{self} has something else than a list of numbers as its '{name}'")
         return tuple(value)
 

@@ -15,7 +15,7 @@ from byhand import nn
 from byhand.files.onnx.constants import BATCH, axes_of, whole_numbers
 from byhand.files.onnx.library import onnx
 from byhand.files.onnx.node import Node
-from byhand.files.onnx.steps import Part, Scaling, Step, added, scaled, unallocated
+from byhand.files.onnx.steps import Part, Scaling, Step, added, merged, scaled, since, unallocated
 
 Array = np.ndarray[Any, Any]
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
@@ -226,35 +226,31 @@ def times(node: Node, a: Any, b: Any) -> Step:
     for x, gate in ((a, b), (b, a)):
         if isinstance(gate.layer, nn.Sigmoid) and gate.before is x:
             return x.then(nn.SiLU())
-        if (factor := gelu_gate(gate, x)) is not None:
-            return scaled(bare(x).then(nn.GELU()), factor, 0, node)
+        factor, start = factor_of(x), x.before
+        for base, number in ((x, 1.0), (start, factor)):
+            if base is not None and number is not None and (half := gelu_gate(gate, base)) is not None:
+                return scaled(base.then(nn.GELU()), 2 * half * number, 0, node)
     raise Unknown(node, "multiplies two values")
 
 
-def bare(x: Step) -> Step:
-    """x before it was scaled by a number, if it was."""
-    return x.before if x.before is not None and number_of(x) is not None else x
-
-
-def number_of(x: Step) -> float | None:
-    """The number that x was scaled by, and only scaled; None if that is not how it came about."""
-    scaling = x.layer
-    if isinstance(scaling, Scaling) and scaling.scale.size == 1 and not np.any(scaling.shift):
-        return float(scaling.scale.reshape(()))
+def factor_of(x: Step) -> float | None:
+    """The number that x was multiplied by to become what it is; None if it came about in another way."""
+    if isinstance(x.layer, Scaling) and x.layer.scale.size == 1 and not np.any(x.layer.shift):
+        return float(x.layer.scale.reshape(()))
     return None
 
 
 def gelu_gate(gate: Step, x: Step) -> float | None:
-    """c, if gate · x is c · gelu(x before it was scaled), by the formula x · (1 + erf(x / √2)) / 2; else None."""
-    bent = gate.before
-    ends = isinstance(gate.layer, Scaling) and gate.layer.scale.size == gate.layer.shift.size == 1
-    if not ends or bent is None or bent.before is None or not isinstance(bent.layer, Part):
+    """c, if the gate is c · (1 + erf(x / √2)), which is 2 c times what GELU multiplies x by; else None."""
+    way = merged(since(gate, x))
+    if [type(step.layer) for step in way] != [Scaling, Part, Scaling]:
         return None
-    half = number_of(bent.before)
-    if bent.layer.node.operator != "Erf" or half is None or not math.isclose(half, math.sqrt(0.5), rel_tol=1e-4):
-        return None
-    scale, shift = float(gate.layer.scale.reshape(())), float(gate.layer.shift.reshape(()))
-    return 2 * scale * (number_of(x) or 1.0) if scale == shift and bent.before.before is bare(x) else None
+    inner, bent, outer = way
+    number, scale, shift = factor_of(inner), outer.layer.scale, outer.layer.shift
+    is_gate = (inner.before is x and bent.layer.node.operator == "Erf" and number is not None
+               and math.isclose(number, math.sqrt(0.5), rel_tol=1e-4) and scale.size == shift.size == 1
+               and np.all(scale == shift))
+    return float(scale.reshape(())) if is_gate else None
 
 
 def where(node: Node, condition: Any, x: Any, y: Any) -> Step:

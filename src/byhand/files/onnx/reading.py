@@ -23,7 +23,7 @@ from byhand.files.onnx.constants import BATCH, ON_CONSTANTS, array_of
 from byhand.files.onnx.library import onnx
 from byhand.files.onnx.node import DOMAINS, Node, node_of
 from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS, Unknown
-from byhand.files.onnx.steps import Branches, Maker, Scaling, Step, by_channel, check_size, since
+from byhand.files.onnx.steps import Branches, Maker, Scaling, Step, by_channel, check_size, merged, since
 from byhand.files.onnx.writing import LARGEST, file_of
 from byhand.files.plain_json import from_json
 from byhand.terminal import short
@@ -58,13 +58,13 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         if not file.graph.node or not file.opset_import:
             raise DecodeError("it has no graph")
     except DecodeError as error:
-        raise ModelFileError(f"{path} is not an ONNX file, or is damaged ({short(str(error))}).") from None
+        raise ModelFileError(f"{path} is not an ONNX file, or is damaged ({short(error)}).") from None
     try:
         with np.errstate(all="ignore"):  # numbers that are too large, or none
             own = from_metadata(file, size)
             return from_graph(file, size) if own is None else own
     except (ArithmeticError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path} cannot become a network: {short(str(error))}.") from None
+        raise ModelFileError(f"{path} cannot become a network: {short(error)}.") from None
 
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
@@ -104,7 +104,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
     start, name, batch = input_of(graph)
     arrays = {tensor.name: tensor for tensor in graph.initializer}
     end = followed(needed(nodes, answer), {name: start}, arrays, answer, batch, size)
-    steps = since(end, start)
+    steps = merged(since(end, start))
     normalize = normalize_of(steps[0]) if steps and isinstance(steps[0].layer, Scaling) else None
     kinds = {array.dtype for array in numbers_of(steps)}
     maker = Maker(4 * size + 2**20, np.float64 if np.dtype(np.float64) in kinds else np.float32)

@@ -11,7 +11,7 @@ views of the file, until `modules` makes the network.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,16 +112,11 @@ def meeting(a: Step, b: Step) -> Step:
 
 
 def scaled(step: Step, scale: Any, shift: Any, node: Node) -> Step:
-    """step · scale + shift. What is scaled twice is scaled once, by the product."""
+    """step · scale + shift."""
     scale, shift = np.asarray(scale, np.float64), np.asarray(shift, np.float64)
     if np.broadcast_shapes(step.shape, scale.shape, shift.shape) != step.shape:
-        raise ValueError(f"{node} has constants of shape {scale.shape} and samples of shape {step.shape}, which do not "
-                         "go together")
-    if isinstance(step.layer, Scaling) and step.before is not None:
-        scale, shift = step.layer.scale * scale, step.layer.shift * scale + shift
-        step = step.before
-    if np.all(scale == 1) and not np.any(shift):
-        return step
+        raise ValueError(f"{node} has constants of shape {(scale * shift).shape} and samples of shape {step.shape}, "
+                         "which do not go together")
     return step.next(Scaling(scale, shift, node), step.shape)
 
 
@@ -135,6 +130,20 @@ def added(a: Step, b: Step, node: Node) -> Step:
     parts = [*longer, *shorter]
     return start.next(Branches(longer, shorter), a.shape, layers=1 + sum(part.layers for part in parts),
                       levels=1 + max((part.levels for part in parts), default=0))
+
+
+def merged(steps: Sequence[Step]) -> list[Step]:
+    """The steps, with what is scaled twice scaled once, and nothing scaled by 1."""
+    result: list[Step] = []
+    for step in steps:
+        last = result[-1].layer if result else None
+        if isinstance(step.layer, Scaling) and isinstance(last, Scaling):
+            now = step.layer
+            step = replace(step, layer=Scaling(last.scale * now.scale, last.shift * now.scale + now.shift, now.node))
+            result.pop()
+        result.append(step)
+    return [step for step in result if not (isinstance(step.layer, Scaling) and np.all(step.layer.scale == 1)
+                                            and not np.any(step.layer.shift))]
 
 
 def by_channel(array: Array, shape: Shape, axis: int) -> Array | None:
@@ -162,6 +171,7 @@ class Maker:
     def modules(self, steps: Sequence[Step]) -> list[nn.Module]:
         """The layers of these steps. Raises ValueError for steps that are no layers, or stand in the network twice."""
         layers: list[nn.Module] = []
+        steps = merged(steps)
         for i, step in enumerate(steps):
             if isinstance(step.layer, Scaling):
                 last = steps[i - 1] if i and type(steps[i - 1].layer) in CHANNEL else None

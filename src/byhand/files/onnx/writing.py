@@ -52,7 +52,7 @@ def save(model: SavedModel | nn.Module, path: str | os.PathLike[str], *, preproc
                             "recipe": recipe, "metrics": metrics}
     saved = replace(model if isinstance(model, SavedModel) else SavedModel(model),
                     **{name: value for name, value in told.items() if value is not None})
-    if not saved.input_shape:
+    if not isinstance(saved.input_shape, tuple | list) or not saved.input_shape:
         raise ValueError("an ONNX file says what goes in; pass the shape of one sample, as in input_shape=(1, 28, 28).")
     metadata = metadata_of(saved)
     if fold_batch_norm:
