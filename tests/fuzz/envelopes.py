@@ -135,7 +135,7 @@ def inside_onnx(content: bytes, rng: Random) -> Opened | None:
             return content
         return bytes(file.SerializeToString())
 
-    if chosen in file.metadata_props and rng.random() < 0.8:
+    if chosen in file.metadata_props and isinstance(chosen.value, str) and rng.random() < 0.8:
         def close_word(word: bytes) -> bytes:
             chosen.value = word.decode(errors="replace")
             return bytes(file.SerializeToString())

@@ -13,7 +13,7 @@ import numpy as np
 
 from byhand.files.model import MOST_DIMENSIONS
 from byhand.files.onnx.library import numpy_helper, onnx
-from byhand.files.onnx.node import Node
+from byhand.files.onnx.node import Node, text
 
 Array = np.ndarray[Any, Any]
 FEW = 64  # numbers in an array that is computed with
@@ -26,7 +26,7 @@ TYPES = {
 
 def array_of(tensor: Any) -> Array:
     """The array in a TensorProto. Raises ValueError if it lies in another file or is not what it says."""
-    name = f"'{tensor.name[:60]}'" if tensor.name else "an array"
+    name = f"'{text(tensor.name)[:60]}'" if tensor.name else "an array"
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise ValueError(f"{name} lies in another file, and byhand reads ONNX files that hold all their weights; write "
                          "it again with onnx.save(onnx.load(path), path, save_as_external_data=False)")

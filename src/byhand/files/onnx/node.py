@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from byhand.files.onnx.library import helper
-from byhand.terminal import printable
 
 DOMAINS = ("", "ai.onnx")
 
@@ -27,8 +26,7 @@ class Node:
     opset: int
 
     def __str__(self) -> str:
-        name = f" '{printable(self.name[:60])}'" if self.name else ""
-        return f"the operator {printable(self.operator[:60])}{name}"
+        return f"the operator {self.operator[:60]}" + (f" '{self.name[:60]}'" if self.name else "")
 
     def whole(self, name: str, usual: int) -> int:
         """A setting that is a whole number."""
@@ -69,6 +67,12 @@ class Node:
 
 def node_of(proto: Any, opset: int) -> Node:
     """The operator in a NodeProto."""
-    operator = proto.op_type if proto.domain in DOMAINS else f"{proto.domain}.{proto.op_type}"
-    return Node(operator, proto.name, tuple(proto.input), tuple(proto.output),
-                {a.name: helper.get_attribute_value(a) for a in proto.attribute}, opset)
+    domain, operator = text(proto.domain), text(proto.op_type)
+    return Node(operator if domain in DOMAINS else f"{domain}.{operator}", text(proto.name),
+                tuple(map(text, proto.input)), tuple(map(text, proto.output)),
+                {text(a.name): helper.get_attribute_value(a) for a in proto.attribute}, opset)
+
+
+def text(name: str | bytes) -> str:
+    """A name in a file. The library gives one that is no UTF-8 as bytes."""
+    return name if isinstance(name, str) else name.decode(errors="backslashreplace")

@@ -21,7 +21,7 @@ from byhand.files import model as model_files
 from byhand.files.model import ModelFileError, SavedModel
 from byhand.files.onnx.constants import BATCH, ON_CONSTANTS, array_of
 from byhand.files.onnx.library import onnx
-from byhand.files.onnx.node import DOMAINS, Node, node_of
+from byhand.files.onnx.node import DOMAINS, Node, node_of, text
 from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS, Unknown
 from byhand.files.onnx.steps import Branches, Maker, Scaling, Step, by_channel, check_size, merged, since
 from byhand.files.onnx.writing import LARGEST, file_of
@@ -69,10 +69,10 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
     """The model that a file of byhand's own describes; None if it is another's, or was changed by another."""
-    metadata = {entry.key: entry.value for entry in file.metadata_props}
+    metadata = {text(entry.key): text(entry.value) for entry in file.metadata_props}
     if metadata.get("format") != "byhand" or metadata.get("version") != str(model_files.VERSION):
         return None
-    arrays = {tensor.name: array_of(tensor) for tensor in file.graph.initializer}
+    arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
     counters = from_json(metadata["counters"])
     if not isinstance(counters, dict) or not all(type(n) is int and 0 <= n < 2**63 for n in counters.values()):
         raise ValueError("its counters are not whole numbers under names")
@@ -102,7 +102,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
     nodes = [node_of(node, opset) for node in graph.node]
     answer = answer_of(graph)
     start, name, batch = input_of(graph)
-    arrays = {tensor.name: tensor for tensor in graph.initializer}
+    arrays = {text(tensor.name): tensor for tensor in graph.initializer}
     end = followed(needed(nodes, answer), {name: start}, arrays, answer, batch, size)
     steps = merged(since(end, start))
     normalize = normalize_of(steps[0]) if steps and isinstance(steps[0].layer, Scaling) else None
@@ -125,8 +125,8 @@ def opset_of(file: Any) -> int:
 
 def input_of(graph: Any) -> tuple[Step, str, int]:
     """Where the graph begins, the name of that, and the size of the batch (BATCH if it is free)."""
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
+    weights = {text(tensor.name) for tensor in graph.initializer}
+    inputs = [value for value in graph.input if text(value.name) not in weights]
     if len(inputs) != 1:
         raise ValueError(f"it has {len(inputs)} inputs, and a network has one")
     kind = inputs[0].type.tensor_type
@@ -136,17 +136,17 @@ def input_of(graph: Any) -> tuple[Step, str, int]:
     if any(n < 1 for n in dims[1:]):
         raise ValueError("it does not say what shape a sample has; export it with only the batch left free")
     check_size(tuple(dims[1:]))
-    return Step(None, None, tuple(dims[1:])), inputs[0].name, dims[0]
+    return Step(None, None, tuple(dims[1:])), text(inputs[0].name), dims[0]
 
 
 def answer_of(graph: Any) -> str:
     """The name of the output that has numbers, beside which there may be labels."""
-    found = [value.name for value in graph.output
+    found = [text(value.name) for value in graph.output
              if value.type.WhichOneof("value") == "sequence_type" or value.type.tensor_type.elem_type in (0, *FLOATS)]
     if len(found) != 1:
         raise ValueError(f"it has {len(found)} outputs of numbers, and a network has one; export the logits or the "
                          "probabilities alone")
-    return str(found[0])
+    return found[0]
 
 
 def needed(nodes: Sequence[Node], answer: str) -> list[Node]:
