@@ -214,30 +214,6 @@ def test_a_bad_file_is_refused_in_one_sentence_and_nothing_is_set_aside_for_it(n
     assert [file.name for file in tmp_path.iterdir()] == ["bad.safetensors"], "nothing in it was run"
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    (file_with({"weight": np.ones((2, 3), np.float32)}), "missing: bias; wrong shape: weight is \\(2, 3\\) instead of"),
-    (file_with(), "missing: weight, bias; unexpected: 1.bias, 1.weight"),
-    (BAD["a pickle"][0], "is a pickle"),
-    (BAD["text"][0], "is not a safetensors file"),
-    (BAD["an ONNX file"][0], "is an ONNX file"),
-], ids=["another shape", "other names", "a pickle", "text", "an ONNX file"])
-def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path):
-    model = bh.nn.Linear(4, 2, rng)
-    before = model.state_dict()
-    (tmp_path / "weights").write_bytes(content)
-    with pytest.raises(ModelFileError, match=sentence) as error:
-        bh.files.load_weights(model, tmp_path / "weights")
-    assert str(error.value).startswith(f"{tmp_path / 'weights'} ") and str(error.value).endswith(".")
-    assert all(np.array_equal(model.state_dict()[name], array) for name, array in before.items())
-
-
-def test_weights_may_be_loaded_in_part(rng, tmp_path):
-    model = bh.nn.Sequential(bh.nn.Flatten(), bh.nn.Linear(4, 2, rng), bh.nn.Linear(2, 2, rng))
-    (tmp_path / "weights").write_bytes(file_with(TENSORS | {"9.weight": np.ones(1, np.float32)}))
-    bh.files.load_weights(model, tmp_path / "weights", strict=False)
-    np.testing.assert_array_equal(model[1].weight.data, TENSORS["1.weight"])
-
-
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no model file"):

@@ -8,10 +8,13 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from layer_examples import EXAMPLES
+from safetensors.numpy import save as to_bytes
+from safetensors.numpy import save_file
 
 import byhand as bh
 from byhand import losses, nn
 from byhand.data import Normalize
+from byhand.files import ModelFileError, load_weights
 from byhand.files.architecture import LAYERS
 from byhand.optim import Adam
 
@@ -135,6 +138,44 @@ def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):
         bh.save(**{"model": nn.ReLU(), "path": tmp_path / "model", **about})
     assert str(error.value).endswith(".")
     assert os.listdir(tmp_path) == []
+
+
+# --- weights alone ----------------------------------------------------------------------------------------------------
+
+
+def test_weights_are_loaded_into_a_network(rng, tmp_path):
+    models = [nn.Sequential(nn.Linear(4, 2, rng), nn.BatchNorm1d(2)).to(dtype) for dtype in (np.float32, np.float64)]
+    bh.save(models[1], tmp_path / "ours")
+    save_file(models[1].state_dict(), tmp_path / "bare")
+    for path in ("ours", "bare"):
+        load_weights(models[0], tmp_path / path)
+        assert models[0][0].weight.dtype == np.float32, "the network's own precision"
+        np.testing.assert_array_equal(models[0][0].weight.data, models[1][0].weight.data.astype(np.float32))
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (to_bytes({"weight": np.ones((2, 3), np.float32)}), r"missing: bias; wrong shape: weight is \(2, 3\) instead of"),
+    (to_bytes({"0.weight": np.ones(1)}), "missing: weight, bias; unexpected: 0.weight"),
+    (b"hello, world", "is not a safetensors file"),
+    (b"\x08\x0a\x12\x06byhand", "is an ONNX file; read it with bh.files.onnx.load"),
+], ids=["another shape", "other names", "text", "an ONNX file"])
+def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path):
+    model = nn.Linear(4, 2, rng)
+    before = model.state_dict()
+    (tmp_path / "weights").write_bytes(content)
+    with pytest.raises(ModelFileError, match=sentence) as error:
+        load_weights(model, tmp_path / "weights")
+    assert str(error.value).startswith(f"{tmp_path / 'weights'} ") and str(error.value).endswith(".")
+    assert all(np.array_equal(model.state_dict()[name], array) for name, array in before.items())
+    with pytest.raises(FileNotFoundError, match="there is no model file"):
+        load_weights(model, tmp_path / "missing")
+
+
+def test_weights_may_be_loaded_in_part(rng, tmp_path):
+    model = nn.Sequential(nn.Linear(4, 2, rng), nn.Linear(2, 2, rng))
+    save_file({"1.weight": np.eye(2), "9.weight": np.ones(1)}, tmp_path / "weights")
+    load_weights(model, tmp_path / "weights", strict=False)
+    assert model[1].weight.data.tolist() == [[1, 0], [0, 1]]
 
 
 # --- places that cannot be written to ---------------------------------------------------------------------------------
