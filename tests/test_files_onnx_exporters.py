@@ -9,6 +9,7 @@ from onnx_answers import assert_same_answers
 
 import byhand as bh
 from byhand import nn
+from byhand.files.reading import open_model
 
 onnx = pytest.importorskip("onnx")
 
@@ -129,6 +130,24 @@ def test_a_classifier_of_scikit_learn(activation, targets, classes, flowers, tmp
             np.testing.assert_allclose(saved.predict(flowers["rows"]), model.predict_proba(flowers["rows"]), atol=1e-5)
             if targets != "several" or not options:
                 assert sorted(saved.classes) == sorted(classes)
+
+
+@pytest.mark.parametrize("targets", ["two", "three"])
+def test_the_commands_judge_it_by_its_own_probabilities(targets, flowers, tmp_path):
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        model = sklearn.MLPClassifier((6,), max_iter=5, random_state=0).fit(flowers["rows"], flowers[targets])
+    exported(model, flowers["rows"], tmp_path / "model.onnx")
+    answers = open_model(tmp_path / "model.onnx").predict(flowers["rows"])
+    np.testing.assert_allclose(bh.metrics.probabilities(answers), model.predict_proba(flowers["rows"]), atol=1e-5)
+
+
+def test_one_answer_between_0_and_1_is_a_logit_for_the_commands(rng, tmp_path):
+    network = nn.Sequential(nn.Linear(4, 1, rng), nn.Sigmoid())
+    bh.files.onnx.save(network, tmp_path / "model.onnx", input_shape=(4,))
+    assert repr(bh.files.onnx.load(tmp_path / "model.onnx").model) == repr(network)
+    assert repr(open_model(tmp_path / "model.onnx").model) == repr(network[:-1])
 
 
 def test_a_pipeline_and_a_regressor(flowers, tmp_path):

@@ -32,7 +32,7 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
                         "Conv2d(in_channels=2, out_channels=3, kernel_size=3)"),
     "a norm and a bias": (PICTURE, ("float[2] s", "float[2] b", "float[2] m", "float[2] v"),
                           "a = BatchNormalization<epsilon=0.001>(x, s, b, m, v) c = Constant<value_float=3.0>() "
-                          "y = Add(a, c)", "BatchNorm2d(num_features=2, eps=0.001)"),
+                          "y = Add(a, c)", "BatchNorm2d(num_features=2, eps=0.001), BatchNorm2d(num_features=2)"),
     "pools": (PICTURE, (), "a = MaxPool<kernel_shape=[2,2]>(x) y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1], "
               "strides=[2,2], count_include_pad=1>(a)",
               "MaxPool2d(kernel_size=2, stride=1), AvgPool2d(kernel_size=3, stride=2, padding=1)"),

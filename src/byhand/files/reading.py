@@ -4,6 +4,7 @@ A run folder stands for the model in it. An ONNX file, whoever wrote it, becomes
 weights of a scalar network become the same network on arrays, which gives the same answers.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,24 @@ def open_model(path: Path) -> SavedModel:
     if is_onnx(path):
         from byhand.files import onnx  # which needs a package that not everybody has
 
-        return onnx.load(path)
+        return with_logits(onnx.load(path))
     with path.open("rb") as file:
         start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
     is_json = start.lstrip()[:1] in (b"[", b"{") and b"\0" not in start
     return on_arrays(read_scalar_json(path)) if is_json else load(path)
+
+
+def with_logits(saved: SavedModel) -> SavedModel:
+    """The same model without the last Softmax, or the Sigmoid of a single answer, with which other programs end their
+    networks. All that judges a network here takes logits, and makes probabilities of them itself."""
+    from byhand.files.onnx.shapes import shape_after  # by arithmetic: whatever the file claims, nothing is run
+
+    network = saved.model
+    if isinstance(network, nn.Sequential) and len(network) > 1:
+        single = shape_after(network, saved.input_shape) == (1,)
+        if isinstance(network[-1], nn.Softmax) or (single and isinstance(network[-1], nn.Sigmoid)):
+            return replace(saved, model=network[:-1])
+    return saved
 
 
 def on_arrays(net: scalar.Net) -> SavedModel:

@@ -23,7 +23,7 @@ from byhand.files.onnx.constants import BATCH, ON_CONSTANTS, array_of
 from byhand.files.onnx.library import onnx
 from byhand.files.onnx.node import DOMAINS, Node, node_of, text
 from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS, Unknown
-from byhand.files.onnx.steps import Branches, Maker, Scaling, Step, by_channel, check_size, merged, since
+from byhand.files.onnx.steps import NORMS, Branches, Maker, Scaling, Step, by_channel, check_size, merged, since
 from byhand.files.onnx.writing import LARGEST, file_of
 from byhand.files.plain_json import from_json
 from byhand.terminal import short
@@ -63,7 +63,7 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         with np.errstate(all="ignore"):  # numbers that are too large, or none
             own = from_metadata(file, size)
             return from_graph(file, size) if own is None else own
-    except (ArithmeticError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} cannot become a network: {short(error)}.") from None
 
 
@@ -228,10 +228,10 @@ def numbers_of(steps: Sequence[Step]) -> Iterator[Array]:
 
 def normalize_of(step: Step) -> Normalize | None:
     """What is done to samples before the first layer, as a Normalize; None if it is no such thing."""
-    axis = {1: -1, 3: -3}.get(len(step.shape), 0)
-    scale, shift = (array.reshape(-1) if array.size == 1 else axis and by_channel(array, step.shape, axis)
+    _, axis = NORMS.get(len(step.shape), (None, 0))
+    scale, shift = (array.reshape(-1) if array.size == 1 else by_channel(array, step.shape, axis)
                     for array in (step.layer.scale, step.layer.shift))
-    if not isinstance(scale, np.ndarray) or not isinstance(shift, np.ndarray) or not np.all(scale > 0):
+    if scale is None or shift is None or not np.all(scale > 0):
         return None
     mean, std = (tuple(map(float, values)) if values.size > 1 else float(values[0])
                  for values in (-shift / scale, 1 / scale))

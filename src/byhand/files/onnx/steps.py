@@ -148,16 +148,18 @@ def merged(steps: Sequence[Step]) -> list[Step]:
 
 def by_channel(array: Array, shape: Shape, axis: int) -> Array | None:
     """A number for each channel, where numbers that go together with samples of this shape differ along this axis
-    alone; else None."""
+    alone; else None. (Axis 0, counted from the end, is none.)"""
     wide = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     alone = all(n == 1 for i, n in enumerate(wide.shape) if i - len(shape) != axis)
-    return np.broadcast_to(wide.reshape(-1), shape[axis]) if alone else None
+    return np.broadcast_to(wide.reshape(-1), shape[axis]) if alone and axis else None
 
 
 # --- from steps to layers ---------------------------------------------------------------------------------------------
 
-CHANNEL = {nn.Linear: -1, nn.BatchNorm1d: -1, nn.Conv2d: -3, nn.BatchNorm2d: -3}
+CHANNEL = {nn.Linear: -1, nn.Conv2d: -3}
 """The layers that can take a scaling along, and the axis of their channels."""
+NORMS = {1: (nn.BatchNorm1d, -1), 3: (nn.BatchNorm2d, -3)}
+"""The batch norm of samples of so many dimensions, and the axis of its channels."""
 
 
 @dataclass
@@ -199,10 +201,6 @@ class Maker:
     def with_arrays(self, layer: Any, arrays: Mapping[str, Array]) -> Any:
         """A layer with these numbers in it."""
         self.claim(sum(array.size for array in arrays.values()))
-        return self.loaded(layer, arrays)
-
-    def loaded(self, layer: Any, arrays: Mapping[str, Array]) -> Any:
-        """The same, for numbers that have been counted."""
         if arrays:
             layer.load_state_dict(arrays, strict=False)  # a file does not say how many batches a norm has seen
             if self.dtype == np.float64:
@@ -226,25 +224,20 @@ class Maker:
         if np.any(scale != 1):
             self.claim(weight.size)
             weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-        return self.with_arrays(with_bias(step.layer), {**step.arrays, "weight": weight, "bias": bias * scale + shift})
+        layer = type(step.layer)(**step.layer.config() | unallocated(bias=True))
+        return self.with_arrays(layer, {"weight": weight, "bias": bias * scale + shift})
 
     def norm_of(self, step: Step) -> nn.Module:
         """A scaling that no layer can take along is a batch norm, of mean 0 and variance 1."""
-        axis = {1: -1, 3: -3}.get(len(step.shape), 0)
-        scale, shift = (by_channel(a, step.shape, axis) if axis else None for a in (step.layer.scale, step.layer.shift))
-        if scale is None or shift is None:
+        norm, axis = NORMS.get(len(step.shape), (None, 0))
+        scale, shift = (by_channel(array, step.shape, axis) for array in (step.layer.scale, step.layer.shift))
+        if norm is None or scale is None or shift is None:
             raise ValueError(f"byhand has no layer for {step.layer.node}, with constants of shape "
                              f"{step.layer.scale.shape} on samples of shape {step.shape}")
         self.claim(4 * len(scale))
-        norm = (nn.BatchNorm1d if axis == -1 else nn.BatchNorm2d)(len(scale))
-        return self.loaded(norm, {"weight": scale, "bias": shift, "running_mean": np.zeros(len(scale)),
-                                  "running_var": np.full(len(scale), 1 - norm.eps)})
-
-
-def with_bias(layer: Any) -> Any:
-    """A layer like this one, that has a bias, without memory."""
-    options = layer.config() | ({} if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) else unallocated(bias=True))
-    return type(layer)(**options)
+        layer = norm(len(scale))
+        return self.with_arrays(layer, {"weight": scale, "bias": shift, "running_mean": np.zeros(len(scale)),
+                                        "running_var": np.full(len(scale), 1 - layer.eps)})
 
 
 def unallocated(bias: bool) -> dict[str, Any]:
