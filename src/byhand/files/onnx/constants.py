@@ -63,10 +63,14 @@ def constant(node: Node) -> Array:
         match name:
             case "value" if isinstance(value, onnx.TensorProto):
                 return array_of(value)
-            case "value_float" | "value_floats":
-                return np.asarray(value, np.float32)
-            case "value_int" | "value_ints":
-                return np.asarray(value, np.int64)
+            case "value_float":
+                return np.array(node.number(name, 0.0), np.float32)
+            case "value_floats":
+                return np.array(node.numbers(name), np.float32)
+            case "value_int":
+                return np.array(node.whole(name, 0))
+            case "value_ints":
+                return np.array(node.wholes(name, ()), np.int64)
     raise ValueError(f"{node} holds nothing that byhand computes with")
 
 
