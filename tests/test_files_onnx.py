@@ -85,8 +85,10 @@ def test_every_layer_gives_the_same_numbers_in_float64(name, rng, tmp_path):
     (lambda rng: nn.Sequential(nn.Dropout(0.5), nn.Residual(nn.Residual(nn.SiLU())), nn.SiLU()), ROWS),
     (lambda rng: nn.MaxPool2d(3, stride=1, padding=1), PICTURES),
     (lambda rng: nn.Conv2d(4, 8, 3, rng, padding=5, groups=4), PICTURES),
+    (lambda rng: nn.Sequential(nn.ELU(2), nn.LeakyReLU(0), nn.BatchNorm1d(6, eps=1), nn.LayerNorm(6, eps=1)), ROWS),
 ], ids=["linear on pictures", "without bias", "on sequences", "sequences in rows", "Flatten after convolution",
-        "nothing", "x + x", "residuals in residuals", "overlapping pools", "wide padding, a filter a channel"])
+        "nothing", "x + x", "residuals in residuals", "overlapping pools", "wide padding, a filter a channel",
+        "settings that are whole numbers"])
 def test_layers_put_together_give_the_same_numbers(layer, shape, rng, tmp_path):
     model, x = trained(layer, shape, rng)
     bh.files.onnx.save(model, tmp_path / "model.onnx", input_shape=shape[1:])

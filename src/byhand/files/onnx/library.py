@@ -7,8 +7,9 @@ class MissingOnnx(ImportError, ValueError):
 
 try:
     import onnx
+    from google.protobuf.message import DecodeError
     from onnx import checker, helper, numpy_helper
 except ImportError:
     raise MissingOnnx("ONNX files need the package onnx; pip install 'byhand[onnx]'.") from None
 
-__all__ = ["MissingOnnx", "checker", "helper", "numpy_helper", "onnx"]
+__all__ = ["DecodeError", "MissingOnnx", "checker", "helper", "numpy_helper", "onnx"]

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from byhand import nn
 from byhand.data import Normalize
 from byhand.files import model as model_files
 from byhand.files.model import ModelFileError, SavedModel
 from byhand.files.onnx.constants import BATCH, ON_CONSTANTS, array_of
-from byhand.files.onnx.library import onnx
+from byhand.files.onnx.library import DecodeError, onnx
 from byhand.files.onnx.node import DOMAINS, Node, node_of, text
 from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS, Unknown
 from byhand.files.onnx.steps import NORMS, Branches, Maker, Scaling, Step, by_channel, check_size, merged, since

@@ -160,18 +160,19 @@ def windowed(layer: Any) -> dict[str, Any]:
     return {"kernel_shape": size, "strides": stride, "pads": padding * 2, "dilations": dilation}
 
 
-NORM = ("BatchNormalization", ("weight", "bias", "running_mean", "running_var"), lambda layer: {"epsilon": layer.eps})
+NORM = ("BatchNormalization", ("weight", "bias", "running_mean", "running_var"),
+        lambda layer: {"epsilon": float(layer.eps)})
 ONE_OPERATOR: dict[type[nn.Module], tuple[str, tuple[str, ...], Callable[[Any], dict[str, Any]]]] = {
     nn.AvgPool2d: ("AveragePool", (), lambda layer: windowed(layer) | {"count_include_pad": 1}),
     nn.BatchNorm1d: NORM,
     nn.BatchNorm2d: NORM,
     nn.Conv2d: ("Conv", ("weight", "bias"), lambda layer: windowed(layer) | {"group": layer.groups}),
-    nn.ELU: ("Elu", (), lambda layer: {"alpha": layer.alpha}),
+    nn.ELU: ("Elu", (), lambda layer: {"alpha": float(layer.alpha)}),
     nn.Flatten: ("Flatten", (), lambda layer: {}),
     nn.GELU: ("Gelu", (), lambda layer: {}),
     nn.LayerNorm: ("LayerNormalization", ("weight", "bias"),
-                   lambda layer: {"axis": -len(layer.normalized_shape), "epsilon": layer.eps}),
-    nn.LeakyReLU: ("LeakyRelu", (), lambda layer: {"alpha": layer.negative_slope}),
+                   lambda layer: {"axis": -len(layer.normalized_shape), "epsilon": float(layer.eps)}),
+    nn.LeakyReLU: ("LeakyRelu", (), lambda layer: {"alpha": float(layer.negative_slope)}),
     nn.Linear: ("Gemm", ("weight", "bias"), lambda layer: {"transB": 1}),
     nn.LogSoftmax: ("LogSoftmax", (), lambda layer: {}),
     nn.MaxPool2d: ("MaxPool", (), windowed),
