@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back to the bit, and PyTorch reads the same weights."""
+"""Model files: what is saved comes back to the bit. (test_files_pytorch.py: PyTorch reads the same weights.)"""
 
 import os
 import subprocess
@@ -7,45 +7,18 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from layer_examples import EXAMPLES
+from safetensors.numpy import save as to_bytes
+from safetensors.numpy import save_file
 
 import byhand as bh
 from byhand import losses, nn
 from byhand.data import Normalize
-from byhand.files import ModelFileError
+from byhand.files import ModelFileError, load_weights
 from byhand.files.architecture import LAYERS
 from byhand.optim import Adam
 
 # --- what is saved comes back -----------------------------------------------------------------------------------------
-
-PICTURES, ROWS = (2, 4, 8, 8), (5, 6)
-
-EXAMPLES = {
-    "AvgPool2d": (lambda rng: nn.AvgPool2d(3, stride=2, padding=1), PICTURES),
-    "BatchNorm1d": (lambda rng: nn.BatchNorm1d(6, eps=1e-3, momentum=0.2), ROWS),
-    "BatchNorm2d": (lambda rng: nn.BatchNorm2d(4), PICTURES),
-    "Conv2d": (lambda rng: nn.Conv2d(4, 6, (3, 2), rng, stride=2, padding=(1, 0), dilation=(1, 2), groups=2,
-                                     bias=False), PICTURES),
-    "Dropout": (lambda rng: nn.Dropout(0.25), ROWS),
-    "ELU": (lambda rng: nn.ELU(0.5), ROWS),
-    "Flatten": (lambda rng: nn.Flatten(), PICTURES),
-    "GELU": (lambda rng: nn.GELU(), ROWS),
-    "GlobalAvgPool2d": (lambda rng: nn.GlobalAvgPool2d(), PICTURES),
-    "LayerNorm": (lambda rng: nn.LayerNorm((8, 8), eps=1e-3), PICTURES),
-    "LeakyReLU": (lambda rng: nn.LeakyReLU(0.2), ROWS),
-    "Linear": (lambda rng: nn.Linear(6, 3, rng), ROWS),
-    "LogSoftmax": (lambda rng: nn.LogSoftmax(), ROWS),
-    "MaxPool2d": (lambda rng: nn.MaxPool2d((2, 3)), PICTURES),
-    "ReLU": (lambda rng: nn.ReLU(), ROWS),
-    "Residual": (lambda rng: nn.Residual(nn.Linear(6, 3, rng), nn.Tanh(), shortcut=nn.Linear(6, 3, rng, bias=False)),
-                 ROWS),
-    "Sequential": (lambda rng: nn.Sequential(nn.Sequential(nn.Linear(6, 4, rng)), nn.Residual(nn.ReLU())), ROWS),
-    "SiLU": (lambda rng: nn.SiLU(), ROWS),
-    "Sigmoid": (lambda rng: nn.Sigmoid(), ROWS),
-    "Softmax": (lambda rng: nn.Softmax(), ROWS),
-    "Softplus": (lambda rng: nn.Softplus(), ROWS),
-    "Tanh": (lambda rng: nn.Tanh(), ROWS),
-}
 
 
 def test_every_layer_has_a_row_here_and_in_the_format():
@@ -167,53 +140,42 @@ def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-# --- PyTorch ----------------------------------------------------------------------------------------------------------
+# --- weights alone ----------------------------------------------------------------------------------------------------
 
 
-def reader(rng):
-    return nn.Sequential(nn.Conv2d(1, 4, 5, rng, padding=2, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-                         nn.Residual(nn.Conv2d(4, 4, 3, rng, padding=1)), nn.Flatten(), nn.Linear(784, 10, rng))
+def test_weights_are_loaded_into_a_network(rng, tmp_path):
+    models = [nn.Sequential(nn.Linear(4, 2, rng), nn.BatchNorm1d(2)).to(dtype) for dtype in (np.float32, np.float64)]
+    bh.save(models[1], tmp_path / "ours")
+    save_file(models[1].state_dict(), tmp_path / "bare")
+    for path in ("ours", "bare"):
+        load_weights(models[0], tmp_path / path)
+        assert models[0][0].weight.dtype == np.float32, "the network's own precision"
+        np.testing.assert_array_equal(models[0][0].weight.data, models[1][0].weight.data.astype(np.float32))
 
 
-def their_reader(torch):
-    class Residual(torch.nn.Module):
-        def __init__(self, *body):
-            super().__init__()
-            self.body = torch.nn.Sequential(*body)
-
-        def forward(self, x):
-            return x + self.body(x)
-
-    t = torch.nn
-    return t.Sequential(t.Conv2d(1, 4, 5, padding=2, bias=False), t.BatchNorm2d(4), t.ReLU(), t.MaxPool2d(2),
-                        Residual(t.Conv2d(4, 4, 3, padding=1)), t.Flatten(), t.Linear(784, 10)).eval()
-
-
-def test_pytorch_loads_a_saved_model_strictly(rng, tmp_path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import load_file as load_there
-    model, x = reader(rng), rng.standard_normal((3, 1, 28, 28)).astype(np.float32)
-    with nn.training(rng):
-        model(x)
-    bh.save(model, tmp_path / "model.safetensors")
-    theirs = their_reader(torch)
-    theirs.load_state_dict(load_there(tmp_path / "model.safetensors"), strict=True)
-    with torch.no_grad():
-        np.testing.assert_allclose(theirs(torch.from_numpy(x)).numpy(), model(x).data, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize(("content", "sentence"), [
+    (to_bytes({"weight": np.ones((2, 3), np.float32)}), r"missing: bias; wrong shape: weight is \(2, 3\) instead of"),
+    (to_bytes({"0.weight": np.ones(1)}), "missing: weight, bias; unexpected: 0.weight"),
+    (b"hello, world", "is not a safetensors file"),
+    (b"\x08\x0a\x12\x06byhand", "is an ONNX file; read it with bh.files.onnx.load"),
+], ids=["another shape", "other names", "text", "an ONNX file"])
+def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path):
+    model = nn.Linear(4, 2, rng)
+    before = model.state_dict()
+    (tmp_path / "weights").write_bytes(content)
+    with pytest.raises(ModelFileError, match=sentence) as error:
+        load_weights(model, tmp_path / "weights")
+    assert str(error.value).startswith(f"{tmp_path / 'weights'} ") and str(error.value).endswith(".")
+    assert all(np.array_equal(model.state_dict()[name], array) for name, array in before.items())
+    with pytest.raises(FileNotFoundError, match="there is no model file"):
+        load_weights(model, tmp_path / "missing")
 
 
-def test_a_model_that_pytorch_saved_is_loaded_strictly(rng, tmp_path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import save_file as save_there
-    theirs, x = their_reader(torch), rng.standard_normal((3, 1, 28, 28)).astype(np.float32)
-    theirs.train()(torch.from_numpy(x))
-    save_there(theirs.state_dict(), tmp_path / "theirs.safetensors")
-    with pytest.raises(ModelFileError, match="holds weights but no byhand network"):
-        bh.load(tmp_path / "theirs.safetensors")
-    model = reader(rng)
-    model.load_state_dict(load_file(tmp_path / "theirs.safetensors"), strict=True)
-    with torch.no_grad():
-        np.testing.assert_allclose(model(x).data, theirs.eval()(torch.from_numpy(x)).numpy(), rtol=1e-4, atol=1e-5)
+def test_weights_may_be_loaded_in_part(rng, tmp_path):
+    model = nn.Sequential(nn.Linear(4, 2, rng), nn.Linear(2, 2, rng))
+    save_file({"1.weight": np.eye(2), "9.weight": np.ones(1)}, tmp_path / "weights")
+    load_weights(model, tmp_path / "weights", strict=False)
+    assert model[1].weight.data.tolist() == [[1, 0], [0, 1]]
 
 
 # --- places that cannot be written to ---------------------------------------------------------------------------------

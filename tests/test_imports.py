@@ -108,6 +108,14 @@ def test_numba_is_needed_in_one_room():
                 assert there.startswith(("kernels/jit/", "compiled/")) or there == "cli/warmup.py", f"{there}, {line}"
 
 
+def test_onnx_is_needed_in_one_room():
+    for path in SOURCES:
+        there = path.relative_to(PACKAGE).as_posix()
+        for module, line in imported_modules(path):
+            if module.split(".")[0] in ("onnx", "google"):
+                assert there in ("files/onnx/library.py", "bench/with_onnxruntime.py"), f"{there}, line {line}"
+
+
 def test_an_upward_import_would_be_seen(tmp_path):
     file = tmp_path / "ops.py"
     file.write_text("from byhand import kernels, Tensor\n\n\ndef f():\n    from byhand.nn.layers import Linear\n"
@@ -167,6 +175,8 @@ MODULES = [name for _, name, _ in pkgutil.walk_packages(byhand.__path__, "byhand
 def test_everything_public_says_what_it_is(name):
     if name.startswith(("byhand.kernels.jit", "byhand.compiled")):
         pytest.importorskip("numba")
+    if name.startswith("byhand.files.onnx"):
+        pytest.importorskip("onnx")
     module = importlib.import_module(name)
     assert inspect.getdoc(module)
     silent = []

@@ -31,6 +31,7 @@ def test_a_state_dict_is_a_copy_and_goes_back_to_the_same_bits(rng):
     assert_same(other.state_dict(), state)
     x = rng.normal(size=(8, 1, 6, 6)).astype(np.float32)
     assert one(x).data.tobytes() == other(x).data.tobytes()
+    assert all(array.flags.c_contiguous for array in state.values()), "whoever writes a file may rely on it"
     state["0.weight"][:] = 0
     assert one.state_dict()["0.weight"].any() and other.state_dict()["0.weight"].any()
 

@@ -113,3 +113,32 @@ def inside_checkpoint(content: bytes, rng: Random) -> Opened | None:
         return len(text).to_bytes(8, "little") + text + content[8 + size:]
 
     return inner, sealed
+
+
+def inside_onnx(content: bytes, rng: Random) -> Opened | None:
+    """One of the operators or arrays of an ONNX file, its input, or a word of its metadata."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        file = onnx.ModelProto.FromString(content)
+        parts = [*file.graph.node, *file.graph.initializer, *file.graph.input, *file.metadata_props]
+        chosen = rng.choice(parts)
+        inner = chosen.SerializeToString()
+    except (DecodeError, IndexError, ValueError):
+        return None
+
+    def close(inner: bytes) -> bytes:
+        try:
+            chosen.ParseFromString(inner)
+        except DecodeError:
+            return content
+        return bytes(file.SerializeToString())
+
+    if chosen in file.metadata_props and isinstance(chosen.value, str) and rng.random() < 0.8:
+        def close_word(word: bytes) -> bytes:
+            chosen.value = word.decode(errors="replace")
+            return bytes(file.SerializeToString())
+
+        return chosen.value.encode(errors="replace"), close_word
+    return inner, close

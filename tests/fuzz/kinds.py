@@ -4,12 +4,13 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from envelopes import inside_checkpoint, inside_gzip, inside_png, inside_safetensors, inside_zip
+from envelopes import inside_checkpoint, inside_gzip, inside_onnx, inside_png, inside_safetensors, inside_zip
 from mutations import Open
 from PIL import Image
 
@@ -91,6 +92,37 @@ def read_model(path: Path) -> None:
             model_text(saved, model_facts(saved, path.name, image), image, 80)
         except ValueError as error:  # it need not fit together; but the file has been read, and is not named any more
             raise ModelFileError(f"{path}: {error}") from None
+
+
+OPERATORS = {  # graphs of others: what goes in, and operators
+    "lecture": ("float[N,1,4,4] x", """s = Constant<value_float=255.0>() a = Div(x, s) K = Constant<value=float[1,1,2,2]
+        {1,2,3,4}>() b = Conv<pads=[1,1,1,1]>(a, K) c = MaxPool<kernel_shape=[2,2], strides=[2,2]>(b) d = Shape(c)
+        i = Constant<value_ints=[0]>() e = Gather(d, i) j = Constant<value_ints=[-1]>() t = Concat<axis=0>(e, j)
+        f = Reshape(c, t) W = Constant<value=float[2,4] {1,2,3,4,5,6,7,8}>() b1 = Constant<value_floats=[0.5,0.25]>()
+        y = Gemm<transB=1, alpha=0.5>(f, W, b1)"""),
+    "classifier": ("float[N,2] x", """V = Constant<value=float[2,1] {1,2}>() a = MatMul(x, V) v = Constant
+        <value_floats=[0.5]>() b = Add(a, v) p = Sigmoid(b) one = Constant<value_float=1.0>() q = Sub(one, p)
+        r = Concat<axis=1>(q, p) m = ArgMax<axis=1>(r) y = Identity(r)"""),
+    "activations": ("float[N,2] x", """r = Constant<value_float=1.4142135>() a = Div(x, r) b = Erf(a) one = Constant
+        <value_float=1.0>() c = Add(b, one) d = Mul(x, c) h = Constant<value_float=0.5>() e = Mul(d, h) f = Sigmoid(e)
+        g = Mul(e, f) k = Add(g, x) l = Elu<alpha=0.5>(k) t = Constant<value_float=20.0>() m = Softplus(l) n =
+        Greater(l, t) o = Where(n, l, m) u = Dropout(o) y = Softmax<axis=-1>(u)"""),
+}
+
+
+def onnx_files() -> Iterator[tuple[str, bytes]]:
+    import onnx
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        for name, content in model_files():
+            path.write_bytes(content)
+            for inside in (False, True):
+                bh.files.onnx.save(bh.load(path), path.with_suffix(".onnx"), preprocessing=inside)
+                yield f"{name}{'-inside' * inside}", path.with_suffix(".onnx").read_bytes()
+    for name, (given, operators) in OPERATORS.items():
+        text = f'<ir_version: 8, opset_import: ["" : 18]> g ({given}) => (float[N,M] y) {{ {operators} }}'
+        yield name, onnx.parser.parse_model(text).SerializeToString()
 
 
 def scalar_files() -> Iterator[tuple[str, bytes]]:
@@ -228,6 +260,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("picture", read_picture, picture_files, inside_png),
     Kind("digit", read_digits, digit_files, inside_png),
     Kind("model", read_model, model_files, inside_safetensors),
+    *([Kind("onnx", read_model, onnx_files, inside_onnx, file="input.onnx")] if find_spec("onnx") else []),
     Kind("scalar", read_model, scalar_files),
     Kind("measurements", lambda path: in_words(facts(str(path), read(path)), 80), measured_files),
     Kind("checkpoint", read_checkpoint, checkpoint_files, inside_checkpoint),

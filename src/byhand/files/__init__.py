@@ -1,7 +1,19 @@
 """Models, and runs that are not yet at their end, in and out of files. Nothing that is read here can run code."""
 
-from byhand.files.checkpoint import DamagedCheckpoint, latest_checkpoint, load_checkpoint, save_checkpoint
-from byhand.files.model import ModelFileError, SavedModel, load, save
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DamagedCheckpoint", "ModelFileError", "SavedModel", "latest_checkpoint", "load", "load_checkpoint", "save",
-           "save_checkpoint"]
+from byhand.files.checkpoint import DamagedCheckpoint, latest_checkpoint, load_checkpoint, save_checkpoint
+from byhand.files.model import ModelFileError, SavedModel, load, load_weights, save
+
+if TYPE_CHECKING:
+    from byhand.files import onnx
+
+__all__ = ["DamagedCheckpoint", "ModelFileError", "SavedModel", "latest_checkpoint", "load", "load_checkpoint",
+           "load_weights", "onnx", "save", "save_checkpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "onnx":  # which needs a package that not everybody has
+        return import_module("byhand.files.onnx")
+    raise AttributeError(f"module 'byhand.files' has no attribute '{name}'")

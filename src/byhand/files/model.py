@@ -20,6 +20,7 @@ from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import Answers
 from byhand.files.architecture import build, describe
+from byhand.files.first_bytes import is_onnx, is_pickle
 from byhand.files.plain_json import as_json, from_json
 from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
@@ -92,28 +93,40 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     Raises ValueError if it could not, such as for a layer of your own or one that stands in the network twice; OSError
     if the file cannot be written.
     """
-    if not isinstance(normalize, Normalize | None):
-        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {normalize!r}.")
-    if not isinstance(recipe, str):
-        raise ValueError(f"recipe must be a name, got {recipe!r}.")
-    metadata = {
-        "format": "byhand",
-        "version": str(VERSION),
-        "architecture": as_json("a layer's settings", describe(model)),
-        "input_shape": as_json("input_shape", input_shape),
-        "preprocessing": json.dumps(None if normalize is None else normalize.to_dict()),
-        "classes": as_json("classes", classes),
-        "recipe": recipe,
-        "metrics": as_json("metrics", {} if metrics is None else metrics),
-    }
+    saved = SavedModel(model, input_shape, normalize, classes, recipe, {} if metrics is None else metrics)  # type: ignore[arg-type]
+    metadata = metadata_of(saved)
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     content = file_of(tensors, metadata)
+    check_readable(path, metadata, tensors, len(content))
+    write_atomically(path, content)
+
+
+def metadata_of(saved: SavedModel) -> dict[str, str]:
+    """All that a file says of a model beside its numbers. Raises ValueError for what it cannot say."""
+    if not isinstance(saved.normalize, Normalize | None):
+        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {saved.normalize!r}.")
+    if not isinstance(saved.recipe, str):
+        raise ValueError(f"recipe must be a name, got {saved.recipe!r}.")
+    return {
+        "format": "byhand",
+        "version": str(VERSION),
+        "architecture": as_json("a layer's settings", describe(saved.model)),
+        "input_shape": as_json("input_shape", saved.input_shape),
+        "preprocessing": json.dumps(None if saved.normalize is None else saved.normalize.to_dict()),
+        "classes": as_json("classes", saved.classes),
+        "recipe": saved.recipe,
+        "metrics": as_json("metrics", saved.metrics),
+    }
+
+
+def check_readable(path: str | os.PathLike[str], metadata: Mapping[str, str], state: Mapping[str, Array],
+                   size: int) -> None:
+    """Read what is to be written into a file of this size. Raises ValueError if that cannot be done."""
     try:
-        read(metadata, tensors, len(content))
+        read(metadata, state, size)
     except ValueError as error:
         raise ValueError(f"{path} was not written, since it could not be read again: "
                          f"{str(error).rstrip('.')}.") from None
-    write_atomically(path, content)
 
 
 def load(path: str | os.PathLike[str]) -> SavedModel:
@@ -122,15 +135,10 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no model file {path}.")
-    try:
-        metadata, state = read_tensors(path)
-    except ValueError as error:
-        raise ModelFileError(str(error)) from None
+    metadata, state = tensors_of(path)
     if metadata.get("format") != "byhand":
-        raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and give it "
-                             "safetensors.numpy.load_file(path) with load_state_dict().")
+        raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and fill it with "
+                             "bh.files.load_weights(model, path).")
     if metadata.get("version") != str(VERSION):
         version = short(metadata.get("version", "?")[:20])
         raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
@@ -141,6 +149,41 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
     except (ValueError, KeyError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str], *, strict: bool = True) -> None:
+    """Fill a network with the weights of a safetensors file, such as PyTorch saves of the same network.
+
+    The names in the file are those of `model.state_dict()`, which are PyTorch's: '0.weight', '1.running_mean'. Numbers
+    of another precision are converted to the network's. strict=False leaves out what only one of the two has.
+
+    Raises ModelFileError, a ValueError, before anything is changed, if the file is none or its weights do not fit;
+    OSError if there is no file.
+    """
+    path = Path(path)
+    _, state = tensors_of(path)
+    try:
+        with np.errstate(all="ignore"):  # numbers that are too large, or none
+            model.load_state_dict(state, strict)
+    except ValueError as error:
+        raise ModelFileError(f"{path} cannot be loaded: {short(error)}.") from None
+
+
+def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """The metadata and the arrays of a file. Raises ModelFileError, which says what to do with files of other kinds."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no model file {path}.")
+    if is_onnx(path):
+        raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
+    if is_pickle(path):
+        raise ModelFileError(
+            f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
+            f"two lines turn it into safetensors: state = torch.load({str(path)!r}, weights_only=True); "
+            f"safetensors.torch.save_file(state, {str(path.with_suffix('.safetensors'))!r}).")
+    try:
+        return read_tensors(path)
+    except ValueError as error:
+        raise ModelFileError(str(error)) from None
 
 
 def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:

@@ -1,9 +1,10 @@
 """Whatever kind of model file it is, a `SavedModel` comes out of it.
 
-A run folder stands for the model in it. The JSON weights of a scalar network become the same network on arrays, which
-gives the same answers.
+A run folder stands for the model in it. An ONNX file, whoever wrote it, becomes a network of our layers. The JSON
+weights of a scalar network become the same network on arrays, which gives the same answers.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from byhand import nn, scalar
 from byhand.data import Normalize
+from byhand.files.first_bytes import is_onnx
 from byhand.files.model import SavedModel, load
 from byhand.files.scalar_json import read_scalar_json
 from byhand.nn.module import ShapeError
@@ -40,7 +42,7 @@ def model_file(path: Path) -> Path:
 
 
 def open_model(path: Path) -> SavedModel:
-    """What is in a model file, in a run folder, or in the JSON weights of a scalar network.
+    """What is in a model file, in a run folder, in an ONNX file, or in the JSON weights of a scalar network.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
     """
@@ -51,10 +53,27 @@ def open_model(path: Path) -> SavedModel:
         raise FileNotFoundError(f"the folder {folder} is no run folder: there is no {path.name} in it{hint}.")
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}.")
+    if is_onnx(path):
+        from byhand.files import onnx  # which needs a package that not everybody has
+
+        return with_logits(onnx.load(path))
     with path.open("rb") as file:
         start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
     is_json = start.lstrip()[:1] in (b"[", b"{") and b"\0" not in start
     return on_arrays(read_scalar_json(path)) if is_json else load(path)
+
+
+def with_logits(saved: SavedModel) -> SavedModel:
+    """The same model without the last Softmax, or the Sigmoid of a single answer, with which other programs end their
+    networks. All that judges a network here takes logits, and makes probabilities of them itself."""
+    from byhand.files.onnx.shapes import shape_after  # by arithmetic: whatever the file claims, nothing is run
+
+    network = saved.model
+    if isinstance(network, nn.Sequential) and len(network) > 1:
+        single = shape_after(network, saved.input_shape) == (1,)
+        if isinstance(network[-1], nn.Softmax) or (single and isinstance(network[-1], nn.Sigmoid)):
+            return replace(saved, model=network[:-1])
+    return saved
 
 
 def on_arrays(net: scalar.Net) -> SavedModel:

@@ -34,6 +34,9 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+        for name, array in tensors.items():
+            if array.dtype.kind not in "biufc":  # some packages teach NumPy more of them
+                raise TypeError(f"{name} holds {array.dtype}, which is no type of NumPy's own")
         with path.open("rb") as raw:
             from_json(raw.read(int.from_bytes(raw.read(8), "little")))  # the header: does it say everything once?
     except (SafetensorError, TypeError, ValueError) as error:

@@ -185,8 +185,9 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """A copy of every parameter and buffer under PyTorch's name."""
-        return {name: np.array(value) for name, value in self.named_arrays()}
+        """A copy of every parameter and buffer under PyTorch's name, unbroken in memory in the order of its shape, as
+        most who write files take for granted."""
+        return {name: np.array(value, order="C") for name, value in self.named_arrays()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
         """Take over numbers saved by `state_dict`, here or from PyTorch. Returns the missing and the unexpected names.
