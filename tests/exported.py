@@ -51,7 +51,8 @@ NETWORKS = {  # the shape of a sample, and the layers
     "depthwise": (COLOUR, lambda r: [nn.Conv2d(3, 6, 3, r, groups=3, padding=1), nn.Conv2d(6, 5, 1, r),
                                      nn.GlobalAvgPool2d()]),
     "pools": (COLOUR, lambda r: [nn.MaxPool2d((3, 2), stride=(2, 1), padding=(1, 1)),
-                                 nn.AvgPool2d(3, stride=2, padding=1), trained(nn.BatchNorm2d(3)), nn.Flatten(), nn.Linear(54, 4, r)]),
+                                 nn.AvgPool2d(3, stride=2, padding=1), trained(nn.BatchNorm2d(3)), nn.Flatten(),
+                                 nn.Linear(54, 4, r)]),
     "norm after a pool": (PICTURE, lambda r: [nn.Conv2d(1, 4, 3, r), nn.AvgPool2d(2), trained(nn.BatchNorm2d(4)),
                                               nn.GlobalAvgPool2d(), nn.Linear(4, 3, r)]),
     "residual": (PICTURE, lambda r: [nn.Conv2d(1, 4, 3, r), nn.Residual(

@@ -130,7 +130,8 @@ def test_inputs_of_nothing_but_zeros_in_eight_bits(compiled):
 
 @needs_gcc
 def test_a_model_that_does_not_say_what_it_reads_may_begin_with_what_does(tmp_path, rng):
-    saved, inputs = SavedModel(nn.Sequential(nn.Sequential(nn.Linear(6, 4, rng)), nn.ReLU())), exported.samples("linear")
+    saved = SavedModel(nn.Sequential(nn.Sequential(nn.Linear(6, 4, rng)), nn.ReLU()))
+    inputs = exported.samples("linear")
     c.save(saved, tmp_path / "network.c")
     close(Compiled(tmp_path / "network.c", (4,))(inputs), saved.predict(inputs))
 

@@ -54,10 +54,10 @@ def input_shape(saved: SavedModel) -> tuple[int, ...]:
     """The shape of a sample: what the file says, or else what the first layer needs."""
     if saved.input_shape:
         return saved.input_shape
-    first = next(iter(in_a_row(saved.model)), None)
-    if isinstance(first, nn.Linear):
-        return (first.in_features,)
-    if type(first).__name__ == "FirstPixels":
-        return (first.config()["count"],)
+    for first in in_a_row(saved.model)[:1]:
+        if isinstance(first, nn.Linear):
+            return (first.in_features,)
+        if type(first).__name__ == "FirstPixels":
+            return (first.config()["count"],)
     raise ValueError("the model does not say what it reads; save it with input_shape=(1, 28, 28), or whatever the "
                      "shape of a sample is.")

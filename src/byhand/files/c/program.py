@@ -188,6 +188,7 @@ def find_room(program: Program, memory: Memory, free: list[str]) -> None:
 
 
 def linear(program: Program, layer: nn.Linear | Int8Linear, x: Value) -> Value:
+    """One call for each row of what may have several axes."""
     inputs, outputs = layer.in_features, layer.out_features
     names = program.keep(program.name("linear"), **weights_of(layer))
     function = "linear_int8" if isinstance(layer, Int8Linear) else "linear"
@@ -196,6 +197,7 @@ def linear(program: Program, layer: nn.Linear | Int8Linear, x: Value) -> Value:
 
 
 def conv2d(program: Program, layer: nn.Conv2d | Int8Conv2d, x: Value) -> Value:
+    """One call."""
     name = program.name("conv2d")
     names = program.keep(name, **weights_of(layer))
     function = "conv2d_int8" if isinstance(layer, Int8Conv2d) else "conv2d"
@@ -211,10 +213,12 @@ def weights_of(layer: nn.Linear | nn.Conv2d | Int8Linear | Int8Conv2d) -> dict[s
 
 
 def max_pool2d(program: Program, layer: nn.MaxPool2d, x: Value) -> Value:
+    """One call."""
     return through_a_window(program, "MaxPool2d", "max_pool2d", program.name("max_pool2d"), layer, x)
 
 
 def avg_pool2d(program: Program, layer: nn.AvgPool2d, x: Value) -> Value:
+    """One call."""
     return through_a_window(program, "AvgPool2d", "avg_pool2d", program.name("avg_pool2d"), layer, x)
 
 
@@ -227,12 +231,14 @@ def through_a_window(program: Program, kind: str, function: str, name: str, laye
 
 
 def global_avg_pool2d(program: Program, layer: nn.GlobalAvgPool2d, x: Value) -> Value:
+    """One call."""
     channels = x.shape[0]
     return program.add(f"GlobalAvgPool2d: {by(x.shape)} -> {channels}", "global_avg_pool2d", x, (channels,), channels,
                        x.size // channels)
 
 
 def batch_norm(program: Program, layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Value) -> Value:
+    """One that no layer before it could do: a multiplication and an addition."""
     scale, shift = scale_and_shift(layer)
     names = program.keep(program.name("batch_norm"), scale=scale, shift=shift)
     return program.add(type(layer).__name__, "scale_and_shift", x, x.shape, x.shape[0], x.size // x.shape[0], *names,
@@ -240,6 +246,7 @@ def batch_norm(program: Program, layer: nn.BatchNorm1d | nn.BatchNorm2d, x: Valu
 
 
 def layer_norm(program: Program, layer: nn.LayerNorm, x: Value) -> Value:
+    """One call for each group of numbers that are normalized together."""
     names = program.keep(program.name("layer_norm"), weight=layer.weight.data, bias=layer.bias.data)
     n = math.prod(layer.normalized_shape)
     return program.add("LayerNorm", "layer_norm", x, x.shape, n, float(layer.eps), *names, rows=x.size // n,
@@ -247,18 +254,21 @@ def layer_norm(program: Program, layer: nn.LayerNorm, x: Value) -> Value:
 
 
 def softmax(program: Program, layer: nn.Softmax | nn.LogSoftmax, x: Value) -> Value:
+    """One call for each row."""
     function = "softmax" if isinstance(layer, nn.Softmax) else "log_softmax"
     n = x.shape[-1]
     return program.add(type(layer).__name__, function, x, x.shape, n, rows=x.size // n, in_place=True)
 
 
 def activation(program: Program, layer: nn.Module, x: Value) -> Value:
+    """One call for all numbers, whatever their shape."""
     settings = [float(value) for value in layer.config().values()]
     return program.add(type(layer).__name__, ACTIVATIONS[type(layer).__name__], x, x.shape, x.size, *settings,
                        in_place=True)
 
 
 def another_shape(program: Program, layer: nn.Module, x: Value) -> Value:
+    """No call: the same numbers, or the first of them."""
     return Value(layer.output_shape(x.shape), x.memory)
 
 

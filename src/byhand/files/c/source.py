@@ -4,7 +4,7 @@ import math
 import re
 import textwrap
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ WIDTH = 110
 @cache
 def library() -> dict[str, str]:
     """The functions and types of `layers.c`, each with the comment above it, by name."""
-    text = files(__package__).joinpath("layers.c").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("layers.c").read_text(encoding="utf-8")
     found = {}
     for block in text.strip().split("\n\n")[1:]:  # the first is the comment at its top
         name = re.search(r"^static .*?(\w+)\(|^} (\w+);|^#define (\w+)", block, re.MULTILINE)
