@@ -26,7 +26,7 @@ class Compiled:
     def __init__(self, path, outputs):
         library = path.with_name(f"{secrets.token_hex(4)}.so")  # one that was loaded is not read again
         gcc(*STRICT, "-O1", "-shared", "-fPIC", path, "-o", library, "-lm")
-        self.library, self.outputs = ctypes.CDLL(str(library)), outputs
+        self.library, self.outputs = ctypes.CDLL(str(library.resolve())), outputs
 
     def __call__(self, samples, function="predict"):
         """The outputs for each sample, one after another."""

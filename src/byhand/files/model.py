@@ -109,7 +109,7 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     content = file_of(tensors, metadata)
     try:
-        read(facts_of(metadata), tensors, len(content))
+        read(metadata, tensors, len(content))
     except ValueError as error:
         raise ValueError(f"{path} was not written, since it could not be read again: "
                          f"{str(error).rstrip('.')}.") from None
@@ -136,23 +136,16 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
                              "byhand.")
     try:
-        return read(facts_of(metadata), state, path.stat().st_size)
+        return read(metadata, state, path.stat().st_size)
     except RecursionError:
         raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
     except (ValueError, KeyError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
 
 
-def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What a header says, for `read`. Raises KeyError for what it lacks, ValueError for what is no JSON."""
-    facts = {name: from_json(metadata[name]) for name in ("architecture", "input_shape", "preprocessing", "classes",
-                                                          "metrics")}
-    return facts | {"recipe": metadata["recipe"]}
-
-
-def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> SavedModel:
+def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:
     """The contents of a file of this size, checked."""
-    model = build(facts["architecture"], size)
+    model = build(from_json(metadata["architecture"]), size)
     with np.errstate(all="ignore"):  # numbers that are too large, or none
         model.load_state_dict(state)
     if any(array.dtype == np.float64 for array in state.values()):
@@ -160,7 +153,7 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
     for name, own in model.state_dict().items():
         if state[name].dtype.kind != own.dtype.kind:
             raise ValueError(f"its {name} is {state[name].dtype}, where numbers such as {own.dtype} belong")
-    shape, classes, recipe = facts["input_shape"], facts["classes"], facts["recipe"]
+    shape, classes = from_json(metadata["input_shape"]), from_json(metadata["classes"])
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes of at least 1")
     if math.prod(shape) > LARGEST_INPUT or len(shape) > MOST_DIMENSIONS:
@@ -169,10 +162,10 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
         raise ValueError("its classes are not a list of names")
     if len(set(classes)) < len(classes):
         raise ValueError("two of its classes have the same name")
-    preprocessing, metrics = facts["preprocessing"], facts["metrics"]
+    preprocessing, metrics = from_json(metadata["preprocessing"]), from_json(metadata["metrics"])
     if not isinstance(metrics, dict):
         raise ValueError("its metrics are not figures under names")
-    if not isinstance(recipe, str) or not recipe.isprintable() or len(recipe) > 100:
+    if not metadata["recipe"].isprintable() or len(metadata["recipe"]) > 100:
         raise ValueError("its recipe is not a name")
     return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
-                      tuple(classes), recipe, metrics)
+                      tuple(classes), metadata["recipe"], metrics)

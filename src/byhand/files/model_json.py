@@ -90,7 +90,11 @@ def contents(document: Any, size: int) -> SavedModel:
     if not isinstance(document["weights"], dict):
         raise ValueError("its weights are not lists of numbers under names")
     state = {name: array_of(name[:40], value, document["dtype"]) for name, value in document["weights"].items()}
-    return read(document, state, 4 * size)  # a number takes at least two letters, and at most eight bytes
+    if not isinstance(document["recipe"], str):
+        raise ValueError("its recipe is not a name")
+    metadata = {name: json.dumps(document[name]) for name in
+                ("architecture", "input_shape", "preprocessing", "classes", "metrics")} | {"recipe": document["recipe"]}
+    return read(metadata, state, 4 * size)  # a number takes at least two letters, and at most eight bytes
 
 
 def array_of(name: str, value: Any, dtype: str) -> Array:

@@ -15,18 +15,19 @@ from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.files.c.int8 import in_eight_bits
 from byhand.files.c.program import program_of
-from byhand.files.c.source import source
+from byhand.files.c.source import declarations, source
 from byhand.files.folding import in_a_row, without_batch_norm
 from byhand.files.model import SavedModel
 
 __all__ = ["quantized", "save"]
 
 
-def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False) -> None:
+def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False) -> list[str]:
     """Write a network as one C99 file, whole or not at all.
 
     `predict(input, logits)` in it gives what `saved.predict` gives for one sample, in float32, batch norms folded and
-    normalization included. With `int8` the weights are stored in eight bits (see `quantized`).
+    normalization included. With `int8` the weights are stored in eight bits (see `quantized`). Returns what another C
+    file declares to use this one, a line each.
 
     Raises ValueError for a model that does not say what it reads, a layer of your own, or weights that are not finite;
     OSError if the file cannot be written.
@@ -38,6 +39,7 @@ def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False)
     saved = replace(saved, model=without_batch_norm(saved.model))
     program = program_of(saved.model, shape, factors)
     write_atomically(path, source(saved, program).encode())
+    return declarations(saved, program)
 
 
 def quantized(saved: SavedModel) -> SavedModel:
