@@ -3,10 +3,11 @@
 A stack that is to be read in a weekend must fit into one. What counts against a limit is code: lines that are not
 blank, comment or docstring, since a limit on explanations would be met by explaining less.
 
-There are four parts, each with its own limit. The stack is what a network needs to learn, and what a student reads.
+There are five parts, each with its own limit. The stack is what a network needs to learn, and what a student reads.
 The fast bodies do once more, compiled, what the stack does already; nobody needs them to understand a network, and
 without them everything works. Around the stack stand the rooms that read pictures, and show, judge and serve what was
-learned. Experiments are recipes and benchmarks, of which nobody needs more than the one that he repeats.
+learned. At home elsewhere is what turns networks into the things of other programs, and back. Experiments are recipes
+and benchmarks, of which nobody needs more than the one that he repeats.
 
     python scripts/lines.py
 """
@@ -24,9 +25,10 @@ PARTS = {  # whatever is in none of them belongs to the stack
     "the fast bodies": ("compiled", "kernels/jit"),
     "around it": ("assess", "charts", "cli", "look", "lr_range", "pictures", "plots", "progress", "reader", "report",
                   "sketch", "terminal"),
+    "at home elsewhere": ("files/c",),
     "experiments": ("bench", "recipes"),
 }
-MOST = {STACK: 6500, "the fast bodies": 3000, "around it": 3500, "experiments": 2500}
+MOST = {STACK: 6500, "the fast bodies": 3000, "around it": 3500, "at home elsewhere": 1500, "experiments": 2500}
 NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 
@@ -67,14 +69,14 @@ def count(package: Path) -> tuple[Counter[str], Counter[str]]:
 
 def main() -> None:
     code, everything = count(PACKAGE)
-    print(f"{'room':<16}{'code':>7}{'with explanations':>20}")
+    print(f"{'room':<18}{'code':>7}{'with explanations':>20}")
     for room in sorted(code):
         part = "" if part_of(room) == STACK else f"  ({part_of(room)})"
-        print(f"{room:<16}{code[room]:>7,}{everything[room]:>20,}{part}")
+        print(f"{room:<18}{code[room]:>7,}{everything[room]:>20,}{part}")
     over = []
     for part, most in MOST.items():
         total, whole = (sum(lines[room] for room in lines if part_of(room) == part) for lines in (code, everything))
-        print(f"{part:<16}{total:>7,}{whole:>20,}  (at most {most:,} of code)")
+        print(f"{part:<18}{total:>7,}{whole:>20,}  (at most {most:,} of code)")
         if total > most:
             over.append(f"{part}: {total - most:,} lines too many")
     if over:
