@@ -4,7 +4,6 @@ import random
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 
 import exported
 import numpy as np
@@ -18,10 +17,8 @@ from byhand import nn, scalar
 from byhand.data import Normalize
 from byhand.files import SavedModel, c
 from byhand.files.architecture import LAYERS
-from byhand.files.c.program import program_of
 from byhand.files.c.source import in_a_comment, library
 from byhand.files.reading import on_arrays
-from byhand.files.folding import without_batch_norm
 
 CLASSES = tuple("abcde")
 
@@ -144,28 +141,6 @@ def test_the_scalar_network_becomes_c_too(tmp_path, rng):
     close(Compiled(tmp_path / "scalar.c", (3,))(inputs), saved.predict(inputs))
 
 
-# --- batch norms ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", [name for name in exported.NETWORKS
-                                  if {"BatchNorm1d", "BatchNorm2d"} & exported.layers_of(exported.network(name))])
-def test_folding_changes_nothing_but_the_layers(name):
-    network, inputs = exported.network(name), exported.samples(name)
-    folded = without_batch_norm(network)
-    close(folded(inputs).data, network(inputs).data)
-    before, after = (sum(type(part).__name__.startswith("BatchNorm") for _, part in net.named_modules())
-                     for net in (network, folded))
-    left = {"features": 1, "norm after a pool": 1, "pools": 1, "norm of a shared value": 1}
-    assert after == left.get(name, 0) < before + (name in left)
-
-
-def test_folding_leaves_the_network_itself_alone():
-    network = exported.network("features")
-    before = network.state_dict()
-    without_batch_norm(network)
-    assert all(np.array_equal(before[key], value) for key, value in network.state_dict().items())
-
-
 # --- what is in the file ----------------------------------------------------------------------------------------------
 
 
@@ -281,114 +256,6 @@ def test_it_can_be_included_in_cpp(tmp_path, int8):
 def test_every_function_is_explained():
     for name, block in library().items():
         assert block.startswith("/*"), f"{name} has no comment"
-
-
-# --- memory -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_network_in_a_row_needs_two_buffers():
-    layers = [layer for _ in range(10) for layer in (nn.Linear(6, 6, np.random.default_rng(0)), nn.ReLU())]
-    assert program_of(nn.Sequential(*layers), (6,), None).buffers == {"buffer_0": 6, "buffer_1": 6}
-
-
-def test_what_shrinks_shrinks_in_place():
-    program = program_of(exported.network("convolution"), exported.PICTURE, None)
-    assert program.buffers == {"buffer_0": 64, "buffer_1": 216}
-
-
-parts = st.recursive(
-    st.sampled_from(["relu", "linear", "flatten"]).map(lambda name: (name,)),
-    lambda inner: st.tuples(st.sampled_from(["sequential", "residual", "around"]), st.lists(inner, max_size=4)),
-    max_leaves=20)
-
-
-def module_of(part):
-    rng = np.random.default_rng(0)
-    if part[0] in ("relu", "linear", "flatten"):
-        return {"relu": nn.ReLU(), "linear": nn.Linear(3, 3, rng), "flatten": nn.Flatten()}[part[0]]
-    inner = [module_of(p) for p in part[1]]
-    if part[0] == "sequential":
-        return nn.Sequential(*inner)
-    return nn.Residual(*inner[1:], shortcut=inner[0] if inner and part[0] == "around" else None)
-
-
-@given(st.lists(parts, max_size=5))
-def test_nothing_is_written_over_that_is_still_to_be_read(some):
-    """Goes through the steps and remembers what each buffer holds."""
-    program = program_of(nn.Sequential(*map(module_of, some)), (3,), None)
-    holds = {program.input.memory.buffer: program.input.memory}
-    for step in program.steps:
-        assert all(holds[memory.buffer] is memory for memory in step.reads)
-        assert step.in_place or step.writes.buffer not in {memory.buffer for memory in step.reads}
-        holds[step.writes.buffer] = step.writes
-    assert holds["logits"] is program.output.memory and program.input.memory.buffer != "logits"
-
-
-# --- bad input --------------------------------------------------------------------------------------------------------
-
-
-class Own(nn.Module):
-    """A layer of one's own."""
-
-    def forward(self, x):
-        return x * 2
-
-
-def broken(value, dtype=np.float32):
-    layer = nn.Linear(2, 2, np.random.default_rng(0), dtype=dtype)
-    layer.bias.data[1] = value
-    return SavedModel(layer, (2,))
-
-
-def wild_norm():
-    norm = nn.BatchNorm1d(2)
-    norm.running_var[:] = -1
-    return SavedModel(nn.Sequential(nn.Linear(2, 2, np.random.default_rng(0)), norm), (2,))
-
-
-def weights_of(value):
-    saved = broken(0.0)
-    saved.model.weight.data[0, 0] = value
-    return saved
-
-
-def wide():
-    rng = np.random.default_rng(0)
-    return SavedModel(nn.Linear(133_145, 1, rng), (133_145,))
-
-
-BAD = {
-    "a layer of one's own": (lambda: SavedModel(Own(), (2,)), {}, "Own has no form in C; only byhand's own layers"),
-    "a bias that is NaN": (lambda: broken(np.nan), {}, "linear_1_bias has a number that is infinite or none at all"),
-    "infinity": (lambda: broken(np.inf), {}, "linear_1_bias has a number that is infinite or none at all"),
-    "a weight that is NaN, in eight bits": (lambda: weights_of(np.nan), {"int8": True}, "infinite or not a number"),
-    "a bias that is NaN, in eight bits": (lambda: broken(np.nan), {"int8": True}, "linear_1_bias has a number"),
-    "beyond single precision": (lambda: broken(1e300, np.float64), {}, "too large for float32"),
-    "a norm of a negative variance": (wild_norm, {}, "linear_1_weight has a number"),
-    "a slope beyond single precision": (lambda: SavedModel(nn.LeakyReLU(1e39), (2,)), {}, "is 1e\\+39, which is too"),
-    "a normalization beyond it": (lambda: replace(broken(0.0), normalize=Normalize(1e300, 1e-5)), {},
-                                  "input_shift has"),
-    "as many means as there are not": (lambda: replace(broken(0.0), normalize=Normalize((1.0, 2.0, 3.0))), {},
-                                       "knows 3 channels"),
-    "nothing said of what it reads": (lambda: SavedModel(nn.Sequential(nn.Flatten(), nn.Linear(
-        4, 2, np.random.default_rng(0)))), {}, "does not say what it reads; save it with input_shape="),
-    "no layers and nothing said": (lambda: SavedModel(nn.Sequential()), {}, "does not say what it reads"),
-    "a shape that it cannot read": (lambda: replace(broken(0.0), input_shape=(3,)), {}, r"it needs \(N, 2\)"),
-    "more products than 32 bits hold": (wide, {"int8": True}, "133,145 products .* holds 133,144 .* without int8"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_written_is_refused_in_a_sentence(name, tmp_path):
-    make, options, sentence = BAD[name]
-    with pytest.raises(ValueError, match=sentence) as error:
-        c.save(make(), tmp_path / "network.c", **options)
-    assert "\n" not in str(error.value) and not any(tmp_path.iterdir())
-
-
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        c.save(exported.saved("linear"), tmp_path / "no" / "network.c")
 
 
 def test_the_front_door_leads_there():
