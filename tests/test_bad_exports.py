@@ -1,4 +1,4 @@
-"""What has no form in C, or no sensible one: one sentence each, and no file. (What JSON refuses: test_files_json.py.)"""
+"""What has no form in C, or no sensible one: one sentence each, and no file. (What JSON refuses: test_files_json.py)"""
 
 from dataclasses import replace
 
