@@ -93,7 +93,7 @@ def test_what_each_format_keeps(tmp_path, rng):
                                 "98.76 % of its test samples (recipe lenet)" in text),
         "float64": (double(tmp_path), "double" not in text),
         "batch norms as layers": (repr(bh.load(tmp_path / "norms.json").model) == repr(norms.model),
-                                  (tmp_path / "norms.c").read_text().count("/* BatchNorm1d */") == 1),  # the first layer
+                                  (tmp_path / "norms.c").read_text().count("/* BatchNorm1d */") == 1),  # the first
         "can go on learning": (all(p.requires_grad for p in again.model.parameters()), "backward" not in text),
         "samples at a time": (len(again.predict(np.zeros((3, 1, 8, 8)))) == 3, "float logits[5]" in text),
     }
