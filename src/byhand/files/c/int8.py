@@ -62,11 +62,11 @@ def by_output(weight: Array) -> tuple[Array, Array]:
 
 
 def by_sample(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Numbers as whole ones from -127 to 127 (as float64, which adds them up exactly), and their step: x ≈ step ·
-    number. The largest over these axes becomes 127. Rounded as in C: halves upward."""
-    largest = np.abs(x).max(axis=axes, keepdims=True)
-    share = x / np.where(largest > 0, largest, np.float32(1))
-    return np.floor(share * np.float32(LARGEST) + np.float32(0.5)).astype(np.float64), largest / np.float32(LARGEST)
+    """Numbers, float32, as whole ones from -127 to 127 (in float64, which adds them up exactly), and their step:
+    x ≈ step · number. The largest over these axes becomes 127. The same operations as in C, in the same precision."""
+    largest = np.maximum(np.abs(x).max(axis=axes, keepdims=True), np.float32(1e-30))
+    inverse = np.float32(LARGEST) / largest
+    return np.floor(x * inverse + np.float32(128.5)).astype(np.float64) - 128, largest / np.float32(LARGEST)
 
 
 class Int8Linear(nn.Module):

@@ -4,8 +4,8 @@
  * writes; where a layer may write over what it reads, x and y may be the same. This file is a part of the Python
  * package, which picks functions out of it by their names: a blank line ends each, and none is inside. */
 
-/* Weights that boards can read in place. avr-gcc would copy constants to RAM, unless they are told to stay in flash. */
-#ifdef __FLASH
+/* Where weights stay. avr-gcc would copy constants to RAM, unless they are told not to (with -std=gnu99). */
+#if defined(__FLASH) && !defined(__STRICT_ANSI__)
 #define FLASH __flash
 #else
 #define FLASH
@@ -61,15 +61,16 @@ static void conv2d(const float *x, float *y, const window *w, const FLASH float 
 }
 
 /* Numbers in eight bits: x[i] is about step * q[i], with q from -127 to 127 and the step such that the largest fits.
- * Returns the step. */
+ * Returns the step. (A cast cuts off; what is positive by 128 and then cut off is rounded.) */
 static float quantize(const float *x, int8_t *q, int n)
 {
-    float largest = 0;
+    float largest = 1e-30f;
     for (int i = 0; i < n; i++)
         if (fabsf(x[i]) > largest)
             largest = fabsf(x[i]);
+    float inverse = 127 / largest;
     for (int i = 0; i < n; i++)
-        q[i] = largest > 0 ? (int8_t)floorf(x[i] / largest * 127 + 0.5f) : 0;
+        q[i] = (int8_t)((int)(x[i] * inverse + 128.5f) - 128);
     return largest / 127;
 }
 
