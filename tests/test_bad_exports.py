@@ -30,8 +30,8 @@ def wild_norm():
     return SavedModel(nn.Sequential(nn.Linear(2, 2, np.random.default_rng(0)), norm), (2,))
 
 
-def weights_of(value):
-    saved = broken(0.0)
+def weights_of(value, dtype=np.float32):
+    saved = broken(0.0, dtype)
     saved.model.weight.data[0, 0] = value
     return saved
 
@@ -48,6 +48,8 @@ BAD = {
     "a weight that is NaN, in eight bits": (lambda: weights_of(np.nan), {"int8": True}, "infinite or not a number"),
     "a bias that is NaN, in eight bits": (lambda: broken(np.nan), {"int8": True}, "linear_1_bias has a number"),
     "beyond single precision": (lambda: broken(1e300, np.float64), {}, "too large for float32"),
+    "beyond single precision, in eight bits": (lambda: weights_of(1e300, np.float64), {"int8": True}, "too large for"),
+    "a bias beyond it, in eight bits": (lambda: broken(1e300, np.float64), {"int8": True}, "linear_1_bias has"),
     "a norm of a negative variance": (wild_norm, {}, "linear_1_weight has a number"),
     "a slope beyond single precision": (lambda: SavedModel(nn.LeakyReLU(1e39), (2,)), {}, "is 1e\\+39, which is too"),
     "a normalization beyond it": (lambda: replace(broken(0.0), normalize=Normalize(1e300, 1e-5)), {},

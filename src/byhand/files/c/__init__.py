@@ -37,7 +37,8 @@ def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False)
     shape = input_shape(saved)
     factors = None if saved.normalize is None else saved.normalize.factors(np.zeros((1, *shape), np.float32))
     saved = replace(saved, model=without_batch_norm(saved.model))
-    program = program_of(saved.model, shape, factors)
+    with np.errstate(all="ignore"):  # numbers from a file, which need not make sense
+        program = program_of(saved.model, shape, factors)
     write_atomically(path, source(saved, program).encode())
     return declarations(saved, program)
 

@@ -31,7 +31,8 @@ def in_eight_bits(network: nn.Module) -> nn.Module:
 
     Raises ValueError for weights that are not finite, or an output with more weights than a sum in 32 bits can hold.
     """
-    return converted(without_batch_norm(network))
+    with np.errstate(all="ignore"):  # numbers from a file, which need not make sense
+        return converted(without_batch_norm(network))
 
 
 def converted(module: nn.Module) -> nn.Module:
@@ -49,16 +50,21 @@ def converted(module: nn.Module) -> nn.Module:
 def by_output(weight: Array) -> tuple[Array, Array]:
     """Weights (outputs, ...) as whole numbers from -127 to 127, int8, and the scale of each output, float32:
     weight ≈ scale · number."""
-    if not np.isfinite(weight).all():
-        raise ValueError("a weight of the network is infinite or not a number: training had failed before it was "
-                         "saved.")
     rows = weight.reshape(len(weight), -1).astype(np.float64)
+    if not np.isfinite(rows.astype(np.float32)).all():
+        raise ValueError("a weight of the network is infinite or not a number, or too large for float32: training had "
+                         "failed before it was saved.")
     if rows.shape[1] > MOST_PRODUCTS:
         raise ValueError(f"a layer adds up {rows.shape[1]:,} products for each output, and a sum in 32 bits holds "
                          f"{MOST_PRODUCTS:,} of eight-bit numbers; export it without int8.")
     scale = np.abs(rows).max(axis=1) / LARGEST
     numbers = np.rint(rows / np.where(scale > 0, scale, 1)[:, None])
     return numbers.astype(np.int8).reshape(weight.shape), scale.astype(np.float32)
+
+
+def bias_of(layer: nn.Linear | nn.Conv2d) -> Array:
+    """Its bias, (outputs,), float32: zeros if it has none, which costs nothing that anybody would notice."""
+    return np.asarray(np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data, np.float32)
 
 
 def by_sample(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
@@ -76,7 +82,7 @@ class Int8Linear(nn.Module):
         self.written = repr(layer)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.weight, self.scale = by_output(layer.weight.data)
-        self.bias = np.zeros(layer.out_features, np.float32) if layer.bias is None else layer.bias.data
+        self.bias = bias_of(layer)
 
     def __repr__(self) -> str:
         return f"{self.written} in eight bits"
@@ -96,7 +102,7 @@ class Int8Conv2d(nn.Module):
         self.written = repr(layer)
         self.in_channels, self.window, self.groups = layer.in_channels, layer.window, layer.groups
         self.weight, self.scale = by_output(layer.weight.data)
-        self.bias = np.zeros(layer.out_channels, np.float32) if layer.bias is None else layer.bias.data
+        self.bias = bias_of(layer)
 
     def __repr__(self) -> str:
         return f"{self.written} in eight bits"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from byhand import nn
-from byhand.files.c.int8 import Int8Conv2d, Int8Linear
+from byhand.files.c.int8 import Int8Conv2d, Int8Linear, bias_of
 from byhand.files.folding import scale_and_shift
 from byhand.kernels import Window
 
@@ -205,11 +205,10 @@ def conv2d(program: Program, layer: nn.Conv2d | Int8Conv2d, x: Value) -> Value:
 
 
 def weights_of(layer: nn.Linear | nn.Conv2d | Int8Linear | Int8Conv2d) -> dict[str, Array]:
-    """The numbers of a layer. One without a bias gets one of zeros, which costs nothing that anybody would notice."""
+    """The numbers of a layer."""
     if isinstance(layer, Int8Linear | Int8Conv2d):
         return {"weight": layer.weight, "scale": layer.scale, "bias": layer.bias}
-    weight = layer.weight.data
-    return {"weight": weight, "bias": np.zeros(len(weight)) if layer.bias is None else layer.bias.data}
+    return {"weight": layer.weight.data, "bias": bias_of(layer)}
 
 
 def max_pool2d(program: Program, layer: nn.MaxPool2d, x: Value) -> Value:
