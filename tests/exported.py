@@ -48,6 +48,9 @@ NETWORKS = {  # the shape of a sample, and the layers
                                             nn.Tanh(), nn.Conv2d(6, 4, 3, r, groups=2, padding=1, bias=False),
                                             trained(nn.BatchNorm2d(4)), nn.ReLU(), nn.Flatten(),
                                             nn.Linear(4 * 11 * 4, 5, r)]),
+    "windows outside the picture": (PICTURE, lambda r: [
+        nn.Conv2d(1, 2, 1, r, padding=2, stride=2), nn.Conv2d(2, 3, 2, r, padding=5, dilation=3),
+        nn.Conv2d(3, 2, (1, 3), r, padding=(3, 6), stride=(3, 2), dilation=(1, 4)), nn.Flatten()]),
     "depthwise": (COLOUR, lambda r: [nn.Conv2d(3, 6, 3, r, groups=3, padding=1), nn.Conv2d(6, 5, 1, r),
                                      nn.GlobalAvgPool2d()]),
     "pools": (COLOUR, lambda r: [nn.MaxPool2d((3, 2), stride=(2, 1), padding=(1, 1)),

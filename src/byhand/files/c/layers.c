@@ -34,6 +34,19 @@ static void linear(const float *x, float *y, int inputs, int outputs, const FLAS
     }
 }
 
+/* Of a window that begins at `start`, which may be outside the picture: the first element that is inside, */
+static int first_inside(int start, int dilation)
+{
+    return start < 0 ? (dilation - 1 - start) / dilation : 0;
+}
+
+/* and the end of those that are. */
+static int end_inside(int start, int dilation, int size, int kernel)
+{
+    int fitting = (size - start + dilation - 1) / dilation;
+    return fitting < kernel ? fitting : kernel;
+}
+
 /* Filters laid over every place of a picture: at each, a weighted sum of what lies under the filter. What is outside
  * the picture counts as 0. With groups, a filter sees the channels of its group only. */
 static void conv2d(const float *x, float *y, const window *w, const FLASH float *weight, const FLASH float *bias)
@@ -43,16 +56,16 @@ static void conv2d(const float *x, float *y, const window *w, const FLASH float 
         const float *seen = x + o / filters * channels * w->height * w->width;
         for (int i = 0; i < w->out_height; i++)
             for (int j = 0; j < w->out_width; j++) {
-                const FLASH float *tap = weight;
+                int top = i * w->stride_height - w->padding_height, left = j * w->stride_width - w->padding_width;
+                int rows = end_inside(top, w->dilation_height, w->height, w->kernel_height);
+                int columns = end_inside(left, w->dilation_width, w->width, w->kernel_width);
                 float sum = bias[o];
                 for (int c = 0; c < channels; c++)
-                    for (int u = 0; u < w->kernel_height; u++) {
-                        int row = i * w->stride_height - w->padding_height + u * w->dilation_height;
-                        for (int v = 0; v < w->kernel_width; v++, tap++) {
-                            int column = j * w->stride_width - w->padding_width + v * w->dilation_width;
-                            if (row >= 0 && row < w->height && column >= 0 && column < w->width)
-                                sum += *tap * seen[(c * w->height + row) * w->width + column];
-                        }
+                    for (int u = first_inside(top, w->dilation_height); u < rows; u++) {
+                        int place = (c * w->height + top + u * w->dilation_height) * w->width + left;
+                        const FLASH float *line = weight + (c * w->kernel_height + u) * w->kernel_width;
+                        for (int v = first_inside(left, w->dilation_width); v < columns; v++)
+                            sum += line[v] * seen[place + v * w->dilation_width];
                     }
                 *y++ = sum;
             }
@@ -97,16 +110,16 @@ static void conv2d_int8(const float *x, float *y, const window *w, const FLASH i
         const int8_t *seen = quantized + o / filters * channels * w->height * w->width;
         for (int i = 0; i < w->out_height; i++)
             for (int j = 0; j < w->out_width; j++) {
-                const FLASH int8_t *tap = weight;
+                int top = i * w->stride_height - w->padding_height, left = j * w->stride_width - w->padding_width;
+                int rows = end_inside(top, w->dilation_height, w->height, w->kernel_height);
+                int columns = end_inside(left, w->dilation_width, w->width, w->kernel_width);
                 int32_t sum = 0;
                 for (int c = 0; c < channels; c++)
-                    for (int u = 0; u < w->kernel_height; u++) {
-                        int row = i * w->stride_height - w->padding_height + u * w->dilation_height;
-                        for (int v = 0; v < w->kernel_width; v++, tap++) {
-                            int column = j * w->stride_width - w->padding_width + v * w->dilation_width;
-                            if (row >= 0 && row < w->height && column >= 0 && column < w->width)
-                                sum += *tap * seen[(c * w->height + row) * w->width + column];
-                        }
+                    for (int u = first_inside(top, w->dilation_height); u < rows; u++) {
+                        int place = (c * w->height + top + u * w->dilation_height) * w->width + left;
+                        const FLASH int8_t *line = weight + (c * w->kernel_height + u) * w->kernel_width;
+                        for (int v = first_inside(left, w->dilation_width); v < columns; v++)
+                            sum += line[v] * seen[place + v * w->dilation_width];
                     }
                 *y++ = (float)sum * (step * scale[o]) + bias[o];
             }
@@ -120,15 +133,14 @@ static void max_pool2d(const float *x, float *y, const window *w)
     for (int c = 0; c < w->channels; c++, x += w->height * w->width)
         for (int i = 0; i < w->out_height; i++)
             for (int j = 0; j < w->out_width; j++) {
+                int top = i * w->stride_height - w->padding_height, left = j * w->stride_width - w->padding_width;
+                int rows = end_inside(top, 1, w->height, w->kernel_height);
+                int columns = end_inside(left, 1, w->width, w->kernel_width);
                 float largest = -INFINITY;
-                for (int u = 0; u < w->kernel_height; u++)
-                    for (int v = 0; v < w->kernel_width; v++) {
-                        int row = i * w->stride_height - w->padding_height + u;
-                        int column = j * w->stride_width - w->padding_width + v;
-                        if (row >= 0 && row < w->height && column >= 0 && column < w->width
-                            && x[row * w->width + column] > largest)
-                            largest = x[row * w->width + column];
-                    }
+                for (int u = first_inside(top, 1); u < rows; u++)
+                    for (int v = first_inside(left, 1); v < columns; v++)
+                        if (x[(top + u) * w->width + left + v] > largest)
+                            largest = x[(top + u) * w->width + left + v];
                 *y++ = largest;
             }
 }
@@ -139,14 +151,13 @@ static void avg_pool2d(const float *x, float *y, const window *w)
     for (int c = 0; c < w->channels; c++, x += w->height * w->width)
         for (int i = 0; i < w->out_height; i++)
             for (int j = 0; j < w->out_width; j++) {
+                int top = i * w->stride_height - w->padding_height, left = j * w->stride_width - w->padding_width;
+                int rows = end_inside(top, 1, w->height, w->kernel_height);
+                int columns = end_inside(left, 1, w->width, w->kernel_width);
                 float sum = 0;
-                for (int u = 0; u < w->kernel_height; u++)
-                    for (int v = 0; v < w->kernel_width; v++) {
-                        int row = i * w->stride_height - w->padding_height + u;
-                        int column = j * w->stride_width - w->padding_width + v;
-                        if (row >= 0 && row < w->height && column >= 0 && column < w->width)
-                            sum += x[row * w->width + column];
-                    }
+                for (int u = first_inside(top, 1); u < rows; u++)
+                    for (int v = first_inside(left, 1); v < columns; v++)
+                        sum += x[(top + u) * w->width + left + v];
                 *y++ = sum / (float)(w->kernel_height * w->kernel_width);
             }
 }

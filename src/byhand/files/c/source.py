@@ -36,7 +36,7 @@ def source(saved: SavedModel, program: Program) -> str:
     constants = [constant(name, array) for name, array in program.arrays.items()]
     looks = [look_of(name, look) for name, look in program.looks.items()]
     used = {step.function for step in program.steps} | {"FLASH"}
-    used |= {"window"} if looks else set()
+    used |= {"window", "first_inside", "end_inside"} if looks else set()
     used |= {"quantize"} if program.eight_bits else set()
     used |= {"largest_of"} if classifies and program.output.size > 1 else set()
     blocks = {name: block for name, block in library().items() if name in used}
