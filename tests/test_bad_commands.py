@@ -88,6 +88,10 @@ FAILURES = [  # the words, the exit code, words of the sentence
                                            ["data", "show", "mini", "--out"])
       for words, sentence in (([*command, "picture.bmp"], r"saved as \.png, \.svg, \.pdf; picture\.bmp is none"),
                               ([*command, "no/where.png"], "no/where.png cannot be written: there is no folder no"))),
+    # models in another format (test_cli_export.py has all of them)
+    (["export", "full/text"], 2, "Missing option '--to'"),
+    (["export", "full/text", "--to", "c"], 1, "full/text is not a safetensors file"),
+    (["export", "full/list.json", "--to", "onx"], 2, r"'onx' is not one of .*\. Did you mean onnx\?"),
     # data sets to get, look at and convert
     (["data", "fetch", "mini-mnist"], 2, "is not a data set to fetch"),
     (["data", "fetch"], 1, "mnist cannot be had"),

@@ -15,7 +15,7 @@ from networks import TINY
 from safetensors.numpy import save as to_bytes
 
 import byhand as bh
-from byhand.files import ModelFileError, scalar_json
+from byhand.files import ModelFileError, plain_json
 from byhand.files.scalar_json import read_scalar_json
 
 # --- safetensors ------------------------------------------------------------------------------------------------------
@@ -317,6 +317,6 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 def test_a_file_beyond_all_reason_is_not_even_read(tmp_path):
     path = tmp_path / "huge.wt"
     with path.open("wb") as file:
-        file.truncate(scalar_json.LARGEST + 1)  # sparse: takes no room on the disk
+        file.truncate(plain_json.LARGEST + 1)  # sparse: takes no room on the disk
     with pytest.raises(ValueError, match="more than the 67,108,864 bytes"):
         read_scalar_json(path)

@@ -101,7 +101,7 @@ def test_options_exist():
 
     commands = [*cli.commands.values(), *cli.commands["data"].commands.values()]
     known = {option for command in commands for parameter in command.params for option in parameter.opts} | {"--help"}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README.read_text(encoding="utf-8")))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", README.read_text(encoding="utf-8")))
     assert len(named) > 5 and named <= known
 
 

@@ -21,7 +21,7 @@ from byhand.data import Normalize, read_idx, write_idx
 from byhand.data.formats.arrays import read_npy
 from byhand.doctor import Layer, Look, Measured, facts, in_words
 from byhand.doctor.record import read, write
-from byhand.files import ModelFileError, load_checkpoint, save_checkpoint
+from byhand.files import ModelFileError, SavedModel, load_checkpoint, model_json, save_checkpoint
 from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
 from byhand.look import model_facts, model_text
@@ -64,7 +64,7 @@ def idx_files() -> Iterator[tuple[str, bytes]]:
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-def model_files() -> Iterator[tuple[str, bytes]]:
+def models() -> Iterator[tuple[str, SavedModel]]:
     rng = np.random.default_rng(0)
     nn = bh.nn
     networks = {
@@ -74,11 +74,24 @@ def model_files() -> Iterator[tuple[str, bytes]]:
                                nn.Dropout(0.1), nn.LayerNorm(2), nn.Linear(2, 2, rng)), (1, 6, 6)),
         "float64": (nn.Sequential(nn.Linear(3, 2, rng), nn.Tanh(), nn.Softmax()).to(np.float64), (3,)),
     }
+    for name, (network, shape) in networks.items():
+        yield name, SavedModel(network, shape, Normalize(mean=0.1, std=0.3), ("a", "b"), "mlp", {"test_accuracy": 0.5})
+
+
+def model_files() -> Iterator[tuple[str, bytes]]:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model")
-        for name, (network, shape) in networks.items():
-            bh.save(network, path, input_shape=shape, normalize=Normalize(mean=0.1, std=0.3), classes=("a", "b"),
-                    recipe="mlp", metrics={"test_accuracy": 0.5})
+        for name, saved in models():
+            bh.save(saved.model, path, input_shape=saved.input_shape, normalize=saved.normalize, classes=saved.classes,
+                    recipe=saved.recipe, metrics=saved.metrics)
+            yield name, path.read_bytes()
+
+
+def json_files() -> Iterator[tuple[str, bytes]]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        for name, saved in models():
+            model_json.save(saved, path)
             yield name, path.read_bytes()
 
 
@@ -262,6 +275,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("model", read_model, model_files, inside_safetensors),
     *([Kind("onnx", read_model, onnx_files, inside_onnx, file="input.onnx")] if find_spec("onnx") else []),
     Kind("scalar", read_model, scalar_files),
+    Kind("json", read_model, json_files),
     Kind("measurements", lambda path: in_words(facts(str(path), read(path)), 80), measured_files),
     Kind("checkpoint", read_checkpoint, checkpoint_files, inside_checkpoint),
     Kind("config", lambda path: open_run(path.parent), lambda: run_files("config.json"), file="config.json"),

@@ -17,6 +17,7 @@ from byhand.cli.bench import bench
 from byhand.cli.data import data_group
 from byhand.cli.doctor import doctor
 from byhand.cli.evaluate import evaluate
+from byhand.cli.export import export
 from byhand.cli.options import Interrupted, in_a_sentence
 from byhand.cli.predict import predict
 from byhand.cli.recipes import recipes
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (train, recipes, evaluate, predict, doctor, show, data_group, bench, warmup):
+for command in (train, recipes, evaluate, predict, doctor, show, export, data_group, bench, warmup):
     cli.add_command(command)
 
 

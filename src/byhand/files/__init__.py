@@ -3,14 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from byhand.files import c, model_json
 from byhand.files.checkpoint import DamagedCheckpoint, latest_checkpoint, load_checkpoint, save_checkpoint
-from byhand.files.model import ModelFileError, SavedModel, load, load_weights, save
+from byhand.files.model import ModelFileError, SavedModel, load_weights, save
+from byhand.files.reading import load
 
 if TYPE_CHECKING:
     from byhand.files import onnx
 
-__all__ = ["DamagedCheckpoint", "ModelFileError", "SavedModel", "latest_checkpoint", "load", "load_checkpoint",
-           "load_weights", "onnx", "save", "save_checkpoint"]
+__all__ = ["DamagedCheckpoint", "ModelFileError", "SavedModel", "c", "latest_checkpoint", "load", "load_checkpoint",
+           "load_weights", "model_json", "onnx", "save", "save_checkpoint"]
 
 
 def __getattr__(name: str) -> Any:

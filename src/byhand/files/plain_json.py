@@ -2,10 +2,30 @@
 different things in one file; here it is refused."""
 
 import json
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+LARGEST = 64 * 2**20  # bytes of a file that is read: millions of numbers, and far more than a person would
+
+
+def read_json(path: Path) -> Any:
+    """What the JSON in a file says, whatever that is. Raises ValueError, which does not name the file."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist.")
+    if not path.is_file():
+        raise ValueError("it is a folder or a device, not a file.")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"it has more than the {LARGEST:,} bytes that such a file may have.")
+    try:
+        return from_json(path.read_bytes())
+    except RecursionError:
+        raise ValueError("its lists are nested too deeply.") from None
+    except ValueError as error:
+        raise ValueError(f"it is no JSON ({error}).") from None
 
 
 def from_json(text: str | bytes) -> Any:
@@ -35,3 +55,7 @@ def as_json(name: str, value: Any) -> str:
         return json.dumps(value, default=plain)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be something that JSON can hold ({error}).") from None
+
+def is_number(value: Any) -> bool:
+    """A number that a float can hold. JSON also has true, which Python counts as 1, and whole numbers of any length."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -1,19 +1,24 @@
 """Whatever kind of model file it is, a `SavedModel` comes out of it.
 
 A run folder stands for the model in it. An ONNX file, whoever wrote it, becomes a network of our layers. The JSON
-weights of a scalar network become the same network on arrays, which gives the same answers.
+weights of a scalar network become the same network on arrays, which gives the same answers; and a network on arrays
+that is like a scalar one can be turned back into it.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from byhand import nn, scalar
 from byhand.data import Normalize
+from byhand.files import model, model_json
 from byhand.files.first_bytes import is_onnx
-from byhand.files.model import SavedModel, load
+from byhand.files.folding import in_a_row
+from byhand.files.model import SavedModel
 from byhand.files.scalar_json import read_scalar_json
 from byhand.nn.module import ShapeError
 from byhand.tensor import Tensor
@@ -42,7 +47,7 @@ def model_file(path: Path) -> Path:
 
 
 def open_model(path: Path) -> SavedModel:
-    """What is in a model file, in a run folder, in an ONNX file, or in the JSON weights of a scalar network.
+    """What is in a model file of any kind, or in a run folder.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
     """
@@ -51,6 +56,16 @@ def open_model(path: Path) -> SavedModel:
         seed = min(folder.glob(f"*/{path.name}"), default=None)  # several seeds have a folder each
         hint = f"; there is one in {seed.parent}" if seed else ""
         raise FileNotFoundError(f"the folder {folder} is no run folder: there is no {path.name} in it{hint}.")
+    return load(path)
+
+
+def load(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a model file: safetensors, ONNX, JSON, or the JSON weights of a scalar network. Nothing in it is run,
+    imported or unpickled, and nothing is allocated on its word alone.
+
+    Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
+    """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}.")
     if is_onnx(path):
@@ -59,8 +74,10 @@ def open_model(path: Path) -> SavedModel:
         return with_logits(onnx.load(path))
     with path.open("rb") as file:
         start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
-    is_json = start.lstrip()[:1] in (b"[", b"{") and b"\0" not in start
-    return on_arrays(read_scalar_json(path)) if is_json else load(path)
+    first = b"" if b"\0" in start else start.lstrip()[:1]
+    if first == b"[":
+        return on_arrays(read_scalar_json(path))
+    return model_json.load(path) if first == b"{" else model.load(path)
 
 
 def with_logits(saved: SavedModel) -> SavedModel:
@@ -85,3 +102,31 @@ def on_arrays(net: scalar.Net) -> SavedModel:
                                 "bias": [neuron.bias.data for neuron in layer.neurons]})
         layers += [linear, nn.ReLU()]
     return SavedModel(nn.Sequential(*layers), normalize=Normalize(), recipe="scalar network")
+
+
+def on_numbers(saved: SavedModel) -> scalar.Net:
+    """The inverse of `on_arrays`: the scalar network that answers as a network on arrays does.
+
+    Raises ValueError where there is none: its file has place for linear layers with relu after each, on pixels from 0
+    to 1, and for nothing else.
+    """
+    layers = [layer for layer in in_a_row(saved.model) if not isinstance(layer, FirstPixels | nn.Flatten | nn.Dropout)]
+    linear = [layer for layer in layers[::2] if isinstance(layer, nn.Linear)]
+    bends = [layer for layer in layers[1::2] if isinstance(layer, nn.ReLU)]
+    if not linear or len(linear) != len(bends) or len(linear) + len(bends) < len(layers):
+        raise ValueError("the layout of scalar networks holds linear layers with relu after each, the last one too, "
+                         "and nothing else; byhand's own JSON holds every network.")
+    if saved.normalize != Normalize():
+        raise ValueError("the layout of scalar networks means pixels divided by 255, and this model normalizes them in "
+                         "another way; byhand's own JSON holds every network.")
+    return scalar_of(linear)
+
+
+def scalar_of(layers: list[nn.Linear]) -> scalar.Net:
+    """The scalar network with the numbers of these layers, and relu after each."""
+    net = scalar.Net([layers[0].in_features, *[layer.out_features for layer in layers]], Random(0))
+    for linear, layer in zip(layers, net.layers, strict=True):
+        biases = np.zeros(linear.out_features) if linear.bias is None else linear.bias.data
+        for neuron, weights, bias in zip(layer.neurons, linear.weight.data.tolist(), biases.tolist(), strict=True):
+            neuron.weights, neuron.bias = [scalar.Scalar(w) for w in weights], scalar.Scalar(bias)
+    return net

@@ -11,16 +11,13 @@ each layer. Python writes a float so that it reads back to the last bit: a netwo
 
 import json
 import os
-import sys
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from byhand.atomic import write_atomically
-from byhand.files.plain_json import from_json
+from byhand.files.plain_json import is_number, read_json
 from byhand.scalar import Net, Scalar, relu
-
-LARGEST = 64 * 2**20  # bytes, some three million weights: far more than anybody can train one number at a time
 
 
 def write_scalar_json(net: Net, path: str | os.PathLike[str]) -> None:
@@ -55,7 +52,7 @@ def read_scalar_json(path: str | os.PathLike[str]) -> Net:
     """
     path = Path(path)
     try:
-        layers = parsed(path)
+        layers = read_json(path)
         check_layers(layers)
     except ValueError as error:
         raise ValueError(f"{path} is not a scalar network: {error}") from None
@@ -65,22 +62,6 @@ def read_scalar_json(path: str | os.PathLike[str]) -> Net:
             neuron.weights = [Scalar(weight) for weight in values["data"]]
             neuron.bias = Scalar(values["bias"])
     return net
-
-
-def parsed(path: Path) -> Any:
-    """What the JSON says, whatever that is."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist.")
-    if not path.is_file():
-        raise ValueError("it is a folder or a device, not a file.")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"it has more than the {LARGEST:,} bytes that such a file may have.")
-    try:
-        return from_json(path.read_bytes())
-    except RecursionError:
-        raise ValueError("its lists are nested too deeply.") from None
-    except ValueError as error:
-        raise ValueError(f"it is no JSON ({error}).") from None
 
 
 def check_layers(layers: Any) -> None:
@@ -128,8 +109,3 @@ def shown(value: Any) -> str:
     """A value from the file for a message, which must not become as long as the file."""
     text = repr(value) if isinstance(value, int | float | str | None) else type(value).__name__
     return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def is_number(value: Any) -> bool:
-    """A number that a float can hold. JSON also has true, which Python counts as 1, and whole numbers of any length."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max

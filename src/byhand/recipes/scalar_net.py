@@ -22,6 +22,7 @@ import numpy as np
 from byhand import nn, scalar
 from byhand.callbacks import Callback, Run, State, listening
 from byhand.data import Dataset, Normalize, Splits, split
+from byhand.files.reading import scalar_of
 from byhand.optim import SGD
 from byhand.recipes.recipe import DIGIT, Parts, Recipe
 
@@ -107,7 +108,7 @@ class Images:
 
 def learn(run: Run, images: Images, samples: Samples, watched: Samples) -> None:
     """The one epoch of the run, or what is left of it."""
-    net = scalar_of(run.model)
+    net = scalar_of(linear_layers(run.model))
     begun = time.perf_counter()
 
     def on_image(count: int, loss: float, right: bool) -> None:
@@ -160,15 +161,3 @@ def fill(model: nn.Module, net: scalar.Net) -> None:
             linear.weight.data[row] = [w.data for w in neuron.weights]
             if linear.bias is not None:
                 linear.bias.data[row] = neuron.bias.data
-
-
-def scalar_of(model: nn.Module) -> scalar.Net:
-    """The scalar network with the numbers of a network of arrays."""
-    layers = linear_layers(model)
-    net = scalar.Net([layers[0].in_features, *[layer.out_features for layer in layers]], random.Random(0))
-    for linear, layer in zip(layers, net.layers, strict=True):
-        biases = np.zeros(linear.out_features) if linear.bias is None else linear.bias.data
-        for neuron, weights, bias in zip(layer.neurons, linear.weight.data.tolist(), biases.tolist(), strict=True):
-            neuron.weights = [scalar.Scalar(w) for w in weights]
-            neuron.bias = scalar.Scalar(bias)
-    return net

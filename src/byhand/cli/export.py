@@ -1,0 +1,119 @@
+"""`byhand export`: a saved model in another format."""
+
+import textwrap
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import byhand
+from byhand.cli.options import (
+    DATA, OneOf, answer, common, kernels, known_data, listener, notice, text_width, threads
+)
+
+if TYPE_CHECKING:
+    from byhand.files import SavedModel
+
+ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="The format.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="The file to write, a new one (default: beside the model).")
+@click.option("--int8", is_flag=True, help="c: weights in eight bits; says what that costs.")
+@click.option("--data", "source", metavar="NAME|PATH",
+              help=f"--int8: measure on this test set: {DATA} (default: the run's own data; mnist for a file).")
+@click.option("--preprocessing", is_flag=True, help="onnx: normalize within the graph, so that it reads raw samples.")
+@click.option("--fold-batch-norm", "fold", is_flag=True, help="onnx: put batch norms into the weights before them.")
+@kernels
+@threads
+@common
+def export(model: Path, form: str, out: Path | None, int8: bool, source: str | None, preprocessing: bool, fold: bool,
+           threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Write a saved model in another format.
+
+    onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
+    a person can read, and scalar-json the layout of the scalar tutorial. MODEL is a run folder or a model file.
+    docs/formats.md says which layers go where.
+
+    \b
+      byhand export first-run --to onnx --preprocessing
+      byhand export first-run --to c --out digits.c --int8
+      byhand export digits.safetensors --to json
+    """
+    from byhand.files.reading import model_file, open_model
+
+    for given, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
+                                 (fold, "--fold-batch-norm", "onnx")):
+        if given and form != owner:
+            raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
+    if source is not None and not int8:
+        raise click.UsageError("--data says what to measure --int8 on; leave it out.")
+    saved, file = open_model(model), model_file(model)
+    out = out or file.with_suffix(ENDINGS[form])
+    if out.exists():
+        raise FileExistsError(f"{out} exists already; choose another name with --out.")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
+    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
+    if int8:
+        facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
+    use = write(saved, out, form, preprocessing, fold)
+    facts |= {"bytes": out.stat().st_size, "use": use}
+    answer(as_json, facts, in_words(facts))
+
+
+def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
+                  quiet: bool) -> tuple[dict[str, Any], "SavedModel"]:
+    """What it costs to have the weights in eight bits, and the model that has them."""
+    from byhand.assess import assess
+
+    small = byhand.files.c.quantized(saved)
+    with known_data():
+        test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
+    before, after = (assess(form, test, str(model)).facts() for form in (saved, small))
+    measured = {"float_test_accuracy": before["test_accuracy"], "test_accuracy": after["test_accuracy"]}
+    facts = {"dataset": after["dataset"], "test_samples": after["test_samples"], **measured}
+    return facts, replace(small, metrics={**small.metrics, **measured})
+
+
+def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: bool) -> list[str]:
+    """Write the file. Returns the lines that use it."""
+    if form == "c":
+        declared = byhand.files.c.save(saved, out)
+        return [f"gcc -O2 your_program.c {out} -lm", *declared]
+    if form == "onnx":
+        onnx = import_module("byhand.files.onnx")  # which needs a package that not everybody has
+        onnx.save(saved, out, preprocessing=preprocessing, fold_batch_norm=fold)
+        return [f"session = onnxruntime.InferenceSession({str(out)!r})",
+                'logits = session.run(None, {"input": samples})[0]']
+    if form == "json":
+        byhand.files.model_json.save(saved, out)
+        return [f"saved = bh.load({str(out)!r})", "logits = saved.predict(samples)"]
+    from byhand.files.reading import on_numbers
+    from byhand.files.scalar_json import write_scalar_json
+
+    write_scalar_json(on_numbers(saved), out)
+    return [f"net = byhand.files.scalar_json.read_scalar_json({str(out)!r})",
+            "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
+
+
+def in_words(facts: dict[str, Any]) -> str:
+    """What was written, what it cost, and how it is used."""
+    said = f"{facts['file']} ({facts['format']}, {facts['bytes']:,} bytes) has the network of {facts['model']}."
+    if facts["int8"]:
+        said += f" {cost(facts['int8'])}"
+    return "\n".join([textwrap.fill(said, text_width(), break_on_hyphens=False, break_long_words=False), "",
+                      *[f"    {line}" for line in facts["use"]]])
+
+
+def cost(found: dict[str, Any]) -> str:
+    """What weights in eight bits cost."""
+    points = 100 * (found["test_accuracy"] - found["float_test_accuracy"])
+    return (f"With weights in eight bits it reads {100 * found['test_accuracy']:.2f} % of the "
+            f"{found['test_samples']:,} test samples of {found['dataset']} right, in floating point "
+            f"{100 * found['float_test_accuracy']:.2f} %: {abs(points):.2f} points {'lost' if points <= 0 else 'won'}.")

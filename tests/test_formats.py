@@ -1,0 +1,121 @@
+"""docs/formats.md says which layer goes into which format: every layer has a row, and every yes is tried."""
+
+import re
+import subprocess
+from dataclasses import replace
+
+import exported
+import markdown
+import numpy as np
+import pytest
+from c_compiler import STRICT, Compiled, gcc, needs_gcc
+from networks import assert_same
+
+import byhand as bh
+from byhand.data import Normalize
+from byhand.files import c, model_json
+from byhand.files.architecture import LAYERS
+
+PAGE = markdown.ROOT / "docs" / "formats.md"
+FORMATS = ["safetensors, PyTorch", "ONNX", "C", "C, `--int8`", "JSON"]
+
+
+def table(title):
+    """The rows of a table of the page: the first cell, and the others under their headings."""
+    text = PAGE.read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (.*) \|$", text[text.index(f"| {title} |"):].partition("\n\n")[0], re.MULTILINE)
+    heading, _, *rows = [line.split(" | ") for line in lines]
+    return {row[0].strip("`"): dict(zip(heading[1:], row[1:], strict=True)) for row in rows}
+
+
+ROWS = table("layer")
+
+
+def network_with(layer):
+    """The name of a network with this layer."""
+    return next(name for name in exported.NETWORKS if layer in exported.layers_of(exported.network(name)))
+
+
+def test_every_layer_has_a_row():
+    assert sorted(ROWS) == sorted([*LAYERS, "Residual", "Sequential"])
+    assert all(list(row) == FORMATS for row in ROWS.values())
+
+
+@pytest.mark.parametrize("layer", ROWS)
+def test_what_is_claimed_of_safetensors_and_json(layer, tmp_path):
+    assert ROWS[layer]["safetensors, PyTorch"] == ROWS[layer]["JSON"] == "yes"
+    saved = exported.saved(network_with(layer))
+    bh.save(saved.model, tmp_path / "model.safetensors", input_shape=saved.input_shape)
+    model_json.save(saved, tmp_path / "model.json")
+    for name in ("model.safetensors", "model.json"):
+        again = bh.load(tmp_path / name).model
+        assert layer in exported.layers_of(again)
+        assert_same(again.state_dict(), saved.model.state_dict())
+
+
+@needs_gcc
+@pytest.mark.parametrize("layer", ROWS)
+def test_what_is_claimed_of_c(layer, tmp_path):
+    name = network_with(layer)
+    saved, inputs = exported.saved(name), exported.samples(name)
+    c.save(saved, tmp_path / "network.c")
+    found = Compiled(tmp_path / "network.c", saved.model.output_shape(saved.input_shape))(inputs)
+    np.testing.assert_allclose(found, saved.predict(inputs), rtol=1e-5, atol=1e-5)
+    text = (tmp_path / "network.c").read_text()
+    c.save(saved, tmp_path / "small.c", int8=True)
+    small = (tmp_path / "small.c").read_text()
+    gcc(*STRICT, "-c", tmp_path / "small.c", "-o", tmp_path / "small.o")
+    steps = text[text.rindex("static void network("):]
+    says = {"float32": f"/* {layer}" in steps and "int8_t" not in text.replace("uint8_t", ""),
+            "folded, or float32": f"{layer}(" not in text[:text.index("*/")] or f"/* {layer}" in steps,
+            "needs no code": f"/* {layer}" not in steps, "yes": True}
+    assert says[ROWS[layer]["C"]]
+    eight = re.search(rf"static const FLASH int8_t {layer.lower()}_\d+_weight", small)
+    assert bool(eight) == (ROWS[layer]["C, `--int8`"] == "8 bits")
+    assert eight or ROWS[layer]["C, `--int8`"] == ROWS[layer]["C"]
+
+
+def test_what_each_format_keeps(tmp_path, rng):
+    rows = table("what it keeps")
+    saved = exported.saved("convolution", Normalize(0.1, 0.3), classes=tuple("abcde"), recipe="lenet",
+                           metrics={"test_accuracy": 0.9876})
+    model_json.save(saved, tmp_path / "model.json")
+    again = bh.load(tmp_path / "model.json")
+    c.save(saved, tmp_path / "network.c")
+    text = (tmp_path / "network.c").read_text()
+    norms = exported.saved("features")
+    model_json.save(norms, tmp_path / "norms.json")
+    c.save(norms, tmp_path / "norms.c")
+    kept = {  # whether the row is true of JSON, and of C
+        "normalization": (again.normalize == saved.normalize, "scale_and_shift(buffer_0, buffer_0" in text),
+        "names of the classes": (again.classes == saved.classes, '"a", "b", "c", "d", "e"' in text),
+        "accuracy and recipe": (again.metrics == saved.metrics and again.recipe == "lenet",
+                                "98.76 % of its test samples (recipe lenet)" in text),
+        "float64": (double(tmp_path), "double" not in text),
+        "batch norms as layers": (repr(bh.load(tmp_path / "norms.json").model) == repr(norms.model),
+                                  (tmp_path / "norms.c").read_text().count("/* BatchNorm1d */") == 1),  # the first
+        "can go on learning": (all(p.requires_grad for p in again.model.parameters()), "backward" not in text),
+        "samples at a time": (len(again.predict(np.zeros((3, 1, 8, 8)))) == 3, "float logits[5]" in text),
+    }
+    assert rows.keys() == kept.keys() and all(all(true) for true in kept.values())
+    assert [row["JSON"] for row in rows.values()] == ["yes"] * 6 + ["any number"]
+
+
+def double(folder):
+    """Whether float64 comes back from JSON."""
+    saved = exported.saved("linear")
+    model_json.save(replace(saved, model=saved.model.to(np.float64)), folder / "double.json")
+    return bh.load(folder / "double.json").model[0].weight.dtype == np.float64
+
+
+@needs_gcc
+def test_the_program_of_the_page_reads_the_digits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    markdown.run_python(PAGE)
+    (program,) = [block.code for block in markdown.blocks(PAGE) if block.language == "c"]
+    (tmp_path / "main.c").write_text(program)
+    gcc(*STRICT, "main.c", "-o", "read_digits", "-lm")
+    with open("pictures.bin", "rb") as pictures:
+        said = subprocess.run(["./read_digits"], stdin=pictures, capture_output=True, text=True, check=True).stdout
+    answers = bh.load("digits.safetensors").predict(bh.data.load("mini").test.inputs[:10]).argmax(axis=1)
+    assert said.split() == list(map(str, answers)) and "gcc -O2 main.c -o read_digits -lm" in PAGE.read_text()
