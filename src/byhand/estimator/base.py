@@ -38,6 +38,8 @@ TILE = 64
 """Samples that NumPy is always given at a time to answer: the last bits of a matrix product depend on its size."""
 BLOCK = 8192
 """Sparse rows that are written out at a time to be answered."""
+UNFELT = 1e-5
+"""A pull towards 0, as a part of a parameter's size, that makes no difference to a bias."""
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 PART = Interval(Real, 0, 1, closed="left")
@@ -358,14 +360,16 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         return self.alpha / (batch * mean)
 
     def _new_optimizer(self, l2: float) -> optim.Optimizer:
-        """The optimizer by its name. Only matrices are kept small by alpha: not biases, nor the scales of a norm."""
+        """The optimizer by its name. alpha keeps matrices small and leaves biases alone; but where biases would not feel
+        it, all parameters are one group, which the compiled kernels move along with everything else."""
         parameters, lr = self.model_.parameters(), self.learning_rate_init
         if not isinstance(self.solver, str):
             return self.solver(parameters, lr=lr)
-        name = "weight_decay" if self.solver == "adamw" else "l2"
-        groups = [{"parameters": [p for p in parameters if p.ndim > 1], name: l2},
-                  {"parameters": [p for p in parameters if p.ndim <= 1], name: 0.0}]
-        groups = [group for group in groups if group["parameters"]]
+        decay = "weight_decay" if self.solver == "adamw" else "l2"
+        matrices, others = ([p for p in parameters if (p.ndim > 1) is wanted] for wanted in (True, False))
+        groups = [{"parameters": parameters, decay: l2}]
+        if l2 > UNFELT and matrices and others:
+            groups = [{"parameters": matrices, decay: l2}, {"parameters": others, decay: 0.0}]
         if self.solver in ("adam", "adamw"):
             algorithm = optim.Adam if self.solver == "adam" else optim.AdamW
             return algorithm(groups, lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon)
@@ -415,18 +419,17 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         return self.model_
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickling and for other processes. Raises PicklingError, naming it, for a parameter that stays here."""
-        from joblib.externals.cloudpickle import dumps
-
-        for name in ("callbacks", "model", "augment", "loss", "solver", "learning_rate"):
-            value = getattr(self, name, None)
+        """For a file or another process. Raises PicklingError, naming it, for a parameter that cannot go there."""
+        for name in ("callbacks", "augment", "loss", "solver", "learning_rate"):
+            value = getattr(self, name)
             for part in value if isinstance(value, list | tuple) else [value]:
                 try:
-                    dumps(part)
-                except Exception as error:
-                    raise pickle.PicklingError(
-                        f"{part!r} in {name} cannot go to another process or into a file ({error}); leave it out, or "
-                        "use n_jobs=1.") from None
+                    pickle.dumps(part)
+                except (AttributeError, pickle.PicklingError):  # joblib can pickle more than Python by itself
+                    continue
+                except TypeError as error:
+                    raise pickle.PicklingError(f"{part!r} in {name} can go neither into a file nor to another process "
+                                               f"({error}); leave it out, or use n_jobs=1.") from None
         return super().__getstate__()
 
     def __sklearn_tags__(self) -> Any:

@@ -139,6 +139,14 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):  # type: ignore[m
         likely = self.predict_proba(X)
         return (likely > 0.5).astype(np.int64) if self._several else self.classes_[likely.argmax(axis=1)]
 
+    def decision_function(self, X: Any) -> Array:
+        """The logits, which say how sure the network is: of the second of two classes (n,), of each of several
+        (n, classes), or of each label (n, labels)."""
+        scores = self._outputs(X)
+        if self._several or len(self.classes_) > 2:
+            return scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
+
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class (n, classes), in float64, where every row sums to 1; or of each label, which
         do not."""

@@ -84,9 +84,9 @@ def held_out(X: Any, strata: Array, weights: Array | None, fraction: float, rng:
     chosen = (middle < fraction) | (np.argsort(np.argsort(middle, kind="stable")) < 2)
     chosen[last] = False
     if np.count_nonzero(chosen) < 2 or fraction == 0:
-        raise ValueError(f"early_stopping found no rows to hold out of {len(order)} sample{'s' * (len(order) != 1)} "
-                         f"(n_samples={len(order)}) in {len(first)} class{'es' * (len(first) != 1)}: the validation set "
-                         "would be too small. Increase validation_fraction or the data, or give X_val and y_val.")
+        raise ValueError(f"early_stopping found too few rows to hold out (n_samples={len(order)}, validation_fraction="
+                         f"{fraction:g}): two different ones are needed, besides one of each class to learn from. "
+                         "Increase validation_fraction or the data, or give X_val and y_val.")
     mask = np.zeros(len(order), bool)
     mask[order] = np.repeat(chosen, np.diff(np.append(new_row, len(order))))
     return mask
