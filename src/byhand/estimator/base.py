@@ -143,8 +143,11 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         """The group of each row, of which each is to have its share among those that are held out."""
         return np.zeros(len(targets), np.int64)
 
-    def _training_weights(self, targets: Array, weights: Array | None) -> Array | None:
-        """How much each sample counts for the loss."""
+    def _meet(self, targets: Array, weights: Array | None) -> None:
+        """Look at all that is about to be learned from."""
+
+    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+        """How much each sample counts."""
         return weights
 
     # --- what a user calls --------------------------------------------------------------------------------------------
@@ -258,18 +261,19 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
     def _sets(self, rows: Any, targets: Array, weights: Array | None,
               validation: tuple[Any, Any, Any]) -> tuple[Dataset, Dataset | None]:
         """What to learn from, and what to judge by, if anything."""
-        judge = None
+        judge: tuple[Any, Array, Array | None] | None = None
         if validation[0] is not None:
-            judge = self._dataset(*self._rows(*validation))
+            judge = self._rows(*validation)
         elif self.early_stopping and self.solver != "lbfgs":
             draw = np.random.default_rng(self._split_seed)  # the same in every partial_fit
             held = held_out(rows, self._strata(targets), weights, self.validation_fraction, draw)
-            judge = self._dataset(rows[held], targets[held], None if weights is None else weights[held])
+            judge = rows[held], targets[held], None if weights is None else weights[held]
             rows, targets, weights = rows[~held], targets[~held], None if weights is None else weights[~held]
-        return self._dataset(rows, targets, self._training_weights(targets, weights)), judge
+        self._meet(targets, weights)
+        return self._dataset(rows, targets, weights), None if judge is None else self._dataset(*judge)
 
     def _dataset(self, rows: Any, targets: Array, weights: Array | None) -> Dataset:
-        return Dataset(samples(rows, self._sample_shape), targets, weights=weights)
+        return Dataset(samples(rows, self._sample_shape), targets, weights=self._weighted(targets, weights))
 
     # --- learning -----------------------------------------------------------------------------------------------------
 

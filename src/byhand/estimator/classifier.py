@@ -27,7 +27,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):  # type: ignore[m
 
     loss: "log_loss", or a function (outputs, targets, sample_weights=None), whose targets are the numbers of the
     classes, (n,), or with several labels 0 and 1, (n, labels).
-    class_weight: {class: weight}, or "balanced": as much for each class, however many samples it has.
+    class_weight: {class: weight}, or "balanced": as much for each class, however many samples it has. The samples that
+    decide when to stop count by it too; else those of a common class would decide alone.
 
     Attributes: classes_, (classes,), in order; model_, the network; coefs_, intercepts_; loss_, best_loss_,
     loss_curve_, validation_loss_curve_, validation_scores_, best_validation_score_; history_, a record an epoch;
@@ -118,15 +119,19 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):  # type: ignore[m
     def _strata(self, targets: Array) -> Array:
         return super()._strata(targets) if self._several else targets
 
-    def _training_weights(self, targets: Array, weights: Array | None) -> Array | None:
+    def _meet(self, targets: Array, weights: Array | None) -> None:
         if self.class_weight is None:
-            return weights
+            return
         if self._several:
             raise ValueError("class_weight is for classes, of which each sample has one; where samples have several "
                              "labels, give sample_weight.")
-        by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets],
-                                        sample_weight=weights)
-        return by_class[targets] * (1 if weights is None else weights)
+        self._by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets],
+                                              sample_weight=weights)
+
+    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        return np.asarray(self._by_class[targets] * (1 if weights is None else weights))
 
     def _validation_score(self, outputs: Array, targets: Array, weights: Array | None) -> float:
         right = ((outputs > 0) == targets).all(axis=1) if self._several else predictions(outputs) == targets
