@@ -53,7 +53,7 @@ def goes_step_by_step(estimator: NeuralNetwork) -> bool:
     return True
 
 
-class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
+class NeuralNetwork(BaseEstimator):
     """A network as an estimator of scikit-learn. Parameters that MLPClassifier has mean what they mean there:
 
     hidden_layer_sizes, activation ("identity", "logistic", "tanh", "relu"), solver ("adam", "sgd", "lbfgs"), alpha,
@@ -118,8 +118,6 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
     }
     _numeric: ClassVar[bool]
     """Whether targets are numbers."""
-    _purpose: str
-    """What the outputs are needed for, to be said where a network has others."""
 
     # --- what a classifier and a regressor do differently -------------------------------------------------------------
 
@@ -133,6 +131,10 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
 
     def _allowed_outputs(self) -> tuple[int, ...]:
         """How many numbers a network may answer with, the usual one first."""
+        raise NotImplementedError
+
+    def _purpose(self) -> str:
+        """What they are needed for, to be said where a network answers with others."""
         raise NotImplementedError
 
     def _loss(self) -> Loss:
@@ -175,7 +177,7 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         first = not (hasattr(self, "model_") and (self.warm_start or one_epoch))
         rows, targets, weights = self._rows(X, y, sample_weight, first, one_epoch or not first)
         if first:
-            self._begin(rows, targets)
+            self._begin(rows)
         train, judge = self._sets(rows, targets, weights, validation)
         if self.solver == "lbfgs":
             self._search(train)
@@ -217,14 +219,14 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         X = np.asarray(X) if isinstance(X, list | tuple) else X
         shape = tuple(np.shape(X)[1:]) if getattr(X, "ndim", 2) > 2 else None
         if first:
-            given = shape if self.image_shape is None else tuple(self.image_shape)
+            given = shape if self.image_shape is None else network.picture(self.image_shape)
             self._shape = given if given is None or len(given) != 2 else (1, *given)
         if shape is None:
             return X
-        if math.prod(shape) == 0 or shape not in (self._shape, (self._shape or ())[1:]):
+        if shape not in (self._shape, (self._shape or ())[1:]):
             raise ValueError(f"pictures of shape {shape} do not fit this network, whose samples have the shape "
                              f"{self._shape or (self.n_features_in_,)}.")
-        return X.reshape(len(X), -1)
+        return X.reshape(len(X), math.prod(shape))
 
     def _checked(self, X: Any, *y: Any, first: bool = False) -> Any:
         """X, or X and y, as scikit-learn checks them: numbers, none of them NaN, in rows of the length that is known.
@@ -247,7 +249,7 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, first: bool = False,
               known: bool = True) -> tuple[Any, Array, Array | None]:
-        """Checked rows, targets and weights. Rows of weight 0 are gone, and weights that are all alike are None."""
+        """Checked rows, targets and weights. Rows of weight 0 are gone."""
         X, y = self._checked(X, y, first=first)
         weights = None
         if sample_weight is not None:
@@ -255,7 +257,6 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
             counts = weights > 0
             if not counts.all():
                 X, y, weights = X[counts], y[counts], weights[counts]
-            weights = None if np.ptp(weights) == 0 else weights
         return X, self._targets(y, known), weights
 
     def _sets(self, rows: Any, targets: Array, weights: Array | None,
@@ -270,34 +271,40 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
             judge = rows[held], targets[held], None if weights is None else weights[held]
             rows, targets, weights = rows[~held], targets[~held], None if weights is None else weights[~held]
         self._meet(targets, weights)
-        return self._dataset(rows, targets, weights), None if judge is None else self._dataset(*judge)
+        weights = self._weighted(targets, weights)
+        self._mean_weight = 1.0 if weights is None else float(weights.mean())
+        train = self._dataset(rows, targets, weights)
+        return train, None if judge is None else self._dataset(*judge[:2], self._weighted(*judge[1:]))
 
     def _dataset(self, rows: Any, targets: Array, weights: Array | None) -> Dataset:
-        return Dataset(samples(rows, self._sample_shape), targets, weights=self._weighted(targets, weights))
+        """Weights that are all alike are left out: there is a quicker way without any."""
+        if weights is not None and np.ptp(weights) == 0:
+            weights = None
+        return Dataset(samples(rows, self._sample_shape), targets, weights=weights)
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    def _begin(self, rows: Any, targets: Array) -> None:
+    def _begin(self, rows: Any) -> None:
         """A new network, and nothing noted yet."""
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        self._rng = np.random.default_rng(seed)
-        self._split_seed = int(self._rng.integers(2**62))
-        features = rows.shape[1]
-        self._sample_shape = self._shape or (features,)
-        if math.prod(self._sample_shape) != features:
+        features, dtype = rows.shape[1], rows.dtype
+        self._sample_shape = shape = self._shape or (features,)
+        if math.prod(shape) != features:
             raise ValueError(f"rows of {features} features are no pictures of image_shape={self.image_shape}.")
-        if self.augment is not None and len(self._sample_shape) != 3:
+        if self.augment is not None and len(shape) != 3:
             raise ValueError("augment changes pictures; say how large they are: image_shape=(28, 28).")
+        self._rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        self._split_seed = int(self._rng.integers(2**62))
         allowed = self._allowed_outputs()
         if self.model is None:
             hidden = network.widths(self.hidden_layer_sizes)
-            self.model_: nn.Module = network.dense(
-                hidden, network.one_for_each(self.activation, len(hidden)), self._sample_shape, allowed[0],
-                self.dropout, self.batch_norm, self._rng, rows.dtype)
+            activations = network.one_for_each(self.activation, len(hidden))
+            model: nn.Module = network.dense(hidden, activations, shape, allowed[0], self.dropout, self.batch_norm,
+                                             self._rng, dtype)
         else:
-            self.model_ = network.given(self.model, self._sample_shape, allowed[0], self._rng, rows.dtype)
-        self.n_outputs_ = network.check_answers(self.model_, self._sample_shape, allowed, self._purpose)
-        self._answers = Answers()
+            model = network.given(self.model, shape, allowed[0], self._rng, dtype)
+        self.n_outputs_ = network.check_answers(model, shape, allowed, self._purpose())
+        self.model_, self._answers = model, Answers()
+        self._optimizer: optim.Optimizer | None = None
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.inf
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -306,13 +313,14 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
         self.best_loss_: float | None = None
         self.best_validation_score_: float | None = None
         self.stopped_ = ""
-        self._best_value, self._best_weights, self._without_gain = -math.inf, None, 0
+        self._watched, self._best_value, self._without_gain = "", -math.inf, 0
+        self._best_weights: dict[str, Array] | None = None
 
     def _train(self, train: Dataset, judge: Dataset | None, one_epoch: bool) -> None:
         """Learn by steps, as long as it is worth it or for one epoch."""
         samples, batch = len(train), self._batch_size(len(train))
-        if not (one_epoch and hasattr(self, "_optimizer")):
-            self._optimizer = self._new_optimizer(self._l2(train, batch))
+        if not one_epoch or self._optimizer is None:
+            self._optimizer = self._new_optimizer(self._l2(batch))
         if judge is not None and self.validation_scores_ is None:
             self.validation_scores_, self.best_validation_score_ = [], -math.inf
         progress = Progress(self, judge)
@@ -326,6 +334,8 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
                       epochs=1 if one_epoch else self.max_iter, batch_size=batch, shuffle=self.shuffle,
                       drop_last=lonely and normalizes, validation=judge, augment=self.augment, callbacks=callbacks)
         except KeyboardInterrupt:
+            if progress.run is None:
+                raise
             warnings.warn("Training interrupted by user.", stacklevel=4)
             run = progress.run
         if run.failed:
@@ -340,7 +350,7 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
     def _search(self, train: Dataset) -> None:
         """Learn from everything at once."""
         self.loss_curve_ += minimize(
-            self.model_, self._loss(), train, self._l2(train, len(train)), self._rng, steps=self.max_iter,
+            self.model_, self._loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
             calls=self.max_fun, tolerance=self.tol, verbose=bool(self.verbose))
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = min(self.loss_curve_)
@@ -357,29 +367,28 @@ class NeuralNetwork(BaseEstimator):  # type: ignore[misc]
                           stacklevel=5)
         return min(self.batch_size, samples)
 
-    def _l2(self, train: Dataset, batch: int) -> float:
+    def _l2(self, batch: int) -> float:
         """alpha is shared by the samples of a batch, as MLPClassifier does it: by their weights, so that three equal
         rows and one of weight 3 are the same."""
-        mean = 1.0 if train.weights is None else float(train.weights.mean())
-        return self.alpha / (batch * mean)
+        return self.alpha / (batch * self._mean_weight)
 
     def _new_optimizer(self, l2: float) -> optim.Optimizer:
-        """The optimizer by its name. alpha keeps matrices small and leaves biases alone; but where biases would not feel
-        it, all parameters are one group, which the compiled kernels move along with everything else."""
+        """The optimizer by its name. alpha keeps matrices small and leaves biases alone; but where biases would not
+        feel it, all parameters are one group, which the compiled kernels move along with everything else."""
         parameters, lr = self.model_.parameters(), self.learning_rate_init
         if not isinstance(self.solver, str):
             return self.solver(parameters, lr=lr)
         decay = "weight_decay" if self.solver == "adamw" else "l2"
         matrices, others = ([p for p in parameters if (p.ndim > 1) is wanted] for wanted in (True, False))
-        groups = [{"parameters": parameters, decay: l2}]
+        groups: list[dict[str, Any]] = [{"parameters": parameters, decay: l2}]
         if l2 > UNFELT and matrices and others:
             groups = [{"parameters": matrices, decay: l2}, {"parameters": others, decay: 0.0}]
         if self.solver in ("adam", "adamw"):
-            algorithm = optim.Adam if self.solver == "adam" else optim.AdamW
-            return algorithm(groups, lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon)
+            adam = optim.Adam if self.solver == "adam" else optim.AdamW
+            return adam(groups, lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon)
         if self.solver == "sgd" and self.momentum:
-            algorithm = optim.Nesterov if self.nesterovs_momentum else optim.Momentum
-            return algorithm(groups, lr, momentum=self.momentum)
+            rolling = optim.Nesterov if self.nesterovs_momentum else optim.Momentum
+            return rolling(groups, lr, momentum=self.momentum)
         return {"sgd": optim.SGD, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}[self.solver](groups, lr)
 
     # --- what goes out ------------------------------------------------------------------------------------------------

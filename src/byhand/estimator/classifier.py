@@ -22,7 +22,7 @@ from byhand.inference import Loss
 from byhand.metrics import predictions, probabilities
 
 
-class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):  # type: ignore[misc]
+class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
     """A classifier to put in the place of MLPClassifier. `NeuralNetwork` has the parameters; these are its own:
 
     loss: "log_loss", or a function (outputs, targets, sample_weights=None), whose targets are the numbers of the
@@ -101,7 +101,6 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):  # type: ignore[m
             return (count,)
         return (1, 2) if count == 2 else (1,)
 
-    @property
     def _purpose(self) -> str:
         return f"{len(self.classes_)} {'labels' if self._several else 'classes'}"
 

@@ -65,5 +65,5 @@ def minimize(model: nn.Module, loss: Loss, data: Dataset, l2: float, rng: np.ran
         raise ValueError("the loss is not a finite number with solver='lbfgs'; scale the inputs to about 1.")
     if found.status == 1:
         warnings.warn(f"lbfgs failed to converge after {found.nit} iteration(s) and {found.nfev} calls of the loss; "
-                      "increase max_iter or max_fun, or scale the inputs to about 1.", ConvergenceWarning, stacklevel=2)
+                      "increase max_iter or max_fun, or scale the inputs to about 1.", ConvergenceWarning, stacklevel=5)
     return curve or [float(found.fun)]

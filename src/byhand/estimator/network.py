@@ -7,7 +7,6 @@ known.
 
 import copy
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,22 @@ def widths(hidden_layer_sizes: Any) -> list[int]:
     """The widths of the hidden layers; a single number is a single layer. Raises ValueError for what is none."""
     single = not np.iterable(hidden_layer_sizes)
     sizes = [hidden_layer_sizes] if single else list(hidden_layer_sizes)
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in sizes):
+    if not all(is_count(size) for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, whole numbers such as (128, 64), got {sizes}.")
     return [int(size) for size in sizes]
+
+
+def picture(image_shape: Any) -> tuple[int, ...]:
+    """The shape of a picture. Raises ValueError for what is none."""
+    shape = tuple(image_shape)
+    if len(shape) not in (2, 3) or not all(is_count(size) for size in shape):
+        raise ValueError(f"image_shape is (H, W) or (C, H, W), whole numbers such as (28, 28), got {image_shape}.")
+    return shape
+
+
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number of at least 1."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value > 0)
 
 
 def one_for_each(activation: str | Sequence[str], hidden: int) -> list[str]:

@@ -22,7 +22,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):  # type: ignore[misc]
+class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
     """A regressor to put in the place of MLPRegressor. `NeuralNetwork` has the parameters; this one is its own:
 
     loss: "squared_error" (half of it, as there), "poisson" for counts, whose network answers with logarithms,
@@ -73,17 +73,16 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):  # type: ignore[mis
     def _targets(self, y: Any, known: bool) -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        columns = y.shape[1] if y.ndim == 2 else 0
-        if hasattr(self, "model_") and known and columns != self._columns:
+        columns: int = y.shape[1] if y.ndim == 2 else 0
+        if known and hasattr(self, "_columns") and columns != self._columns:
             raise ValueError(f"y has the shape {y.shape}, and this regressor was fitted to "
                              f"{f'{self._columns} columns' if self._columns else 'one number a sample'}.")
-        self._columns = columns
+        self._columns: int = columns
         return np.asarray(y)
 
     def _allowed_outputs(self) -> tuple[int, ...]:
         return (max(1, self._columns),)
 
-    @property
     def _purpose(self) -> str:
         return "as many targets"
 

@@ -22,6 +22,7 @@ class Progress(Callback):
 
     def __init__(self, estimator: Any, judge: Dataset | None) -> None:
         self.estimator, self.judge = estimator, judge
+        self.run: Run | None = None
 
     def on_train_begin(self, run: Run) -> None:
         self.run = run
@@ -48,6 +49,8 @@ class Progress(Callback):
         """Is it still worth it?"""
         net = self.estimator
         what, value = self.watched()
+        if what != net._watched:
+            net._watched, net._best_value, net._without_gain = what, -math.inf, 0
         gained = math.isfinite(value) and value >= net._best_value + net.tol
         net._without_gain = 0 if gained else net._without_gain + 1
         if value > net._best_value:
