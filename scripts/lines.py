@@ -3,10 +3,11 @@
 A stack that is to be read in a weekend must fit into one. What counts against a limit is code: lines that are not
 blank, comment or docstring, since a limit on explanations would be met by explaining less.
 
-There are four parts, each with its own limit. The stack is what a network needs to learn, and what a student reads.
+There are five parts, each with its own limit. The stack is what a network needs to learn, and what a student reads.
 The fast bodies do once more, compiled, what the stack does already; nobody needs them to understand a network, and
 without them everything works. Around the stack stand the rooms that read pictures, and show, judge and serve what was
-learned. Experiments are recipes and benchmarks, of which nobody needs more than the one that he repeats.
+learned. Rooms that are at home elsewhere speak the language of other tools. Experiments are recipes and benchmarks, of
+which nobody needs more than the one that he repeats.
 
     python scripts/lines.py
 """
@@ -24,9 +25,10 @@ PARTS = {  # whatever is in none of them belongs to the stack
     "the fast bodies": ("compiled", "kernels/jit"),
     "around it": ("assess", "charts", "cli", "look", "lr_range", "pictures", "plots", "progress", "reader", "report",
                   "sketch", "terminal"),
+    "at home elsewhere": ("estimator",),
     "experiments": ("bench", "recipes"),
 }
-MOST = {STACK: 6500, "the fast bodies": 3000, "around it": 3500, "experiments": 2500}
+MOST = {STACK: 6500, "the fast bodies": 3000, "around it": 3500, "at home elsewhere": 1500, "experiments": 2500}
 NOT_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
 
 

@@ -1,154 +1,31 @@
-"""The scikit-learn estimators by themselves: that they are MLPClassifier's and MLPRegressor's equals, and what they can
-do besides."""
+"""What the scikit-learn estimators answer, how much each row counts, and what they can do that MLPClassifier cannot."""
 
-import inspect
-import pickle
 from functools import partial
 
-import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone
-from sklearn.datasets import load_digits, make_moons, make_regression
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier, MLPRegressor
+import numpy as np
+from estimators import (
+    DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, convolutions, regressor, same_weights, shortcut
+)
+from sklearn.datasets import make_moons
 
 import byhand as bh
 from byhand import kernels, losses
 from byhand.callbacks import Callback, EarlyStopping
-from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
-from byhand.estimator.rows import held_out, numbers_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
-DIGITS, LABELS = (array[:300] for array in load_digits(return_X_y=True))
-DIGITS = (DIGITS / 16).astype(np.float32)
-X_NUMBERS, Y_NUMBERS = make_regression(200, 5, noise=5.0, random_state=0)
-Y_NUMBERS = Y_NUMBERS / Y_NUMBERS.std()
-
-
-def classifier(**given):
-    """One that learns for a moment."""
-    return NeuralNetworkClassifier(**{"hidden_layer_sizes": 16, "max_iter": 3, "random_state": 0, **given})
-
-
-def regressor(**given):
-    """One that learns for a moment."""
-    return NeuralNetworkRegressor(**{"hidden_layer_sizes": 16, "max_iter": 3, "random_state": 0, **given})
-
-
-def convolutions(input_shape, n_outputs, rng):
-    """A function that builds a network when the shapes are known."""
-    channels, rows, columns = input_shape
-    return bh.nn.Sequential(bh.nn.Conv2d(channels, 4, 3, rng), bh.nn.ReLU(), bh.nn.Flatten(),
-                            bh.nn.Linear(4 * (rows - 2) * (columns - 2), n_outputs, rng))
-
-
-def same_weights(one, other):
-    """Whether two networks have the same numbers, to the bit."""
-    return all(np.array_equal(a, b) for a, b in zip(one.model_.state_dict().values(),
-                                                    other.model_.state_dict().values(), strict=True))
-
-
-# --- in the place of MLPClassifier ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ours, theirs", [(NeuralNetworkClassifier, MLPClassifier),
-                                          (NeuralNetworkRegressor, MLPRegressor)])
-def test_every_parameter_is_there_with_its_place_and_default(ours, theirs):
-    mine = list(inspect.signature(ours).parameters.values())
-    assert [(p.name, p.default, p.kind) for p in inspect.signature(theirs).parameters.values()] == [
-        (p.name, p.default, p.kind) for p in mine[:len(inspect.signature(theirs).parameters)]]
-
-
-@pytest.mark.parametrize("ours, theirs, y", [(NeuralNetworkClassifier, MLPClassifier, LABELS),
-                                             (NeuralNetworkRegressor, MLPRegressor, LABELS.astype(float))])
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_every_attribute_is_there_and_of_the_same_shape(ours, theirs, y, early_stopping):
-    one, other = (kind(hidden_layer_sizes=(9, 7), max_iter=3, random_state=0, early_stopping=early_stopping)
-                  .fit(DIGITS, y) for kind in (ours, theirs))
-    learned = [name for name in vars(other) if name.endswith("_") and not name.startswith("_")]
-    assert len(learned) > 10
-    for name in learned:
-        mine, its = getattr(one, name), getattr(other, name)
-        assert type(mine) is type(its) or isinstance(mine, int), name
-        if isinstance(its, list):
-            assert [np.shape(a) for a in mine] == [np.shape(a) for a in its], name
-        elif name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
-            assert mine == its, name
-
-
-@pytest.mark.parametrize("options", [
-    {}, {"activation": "tanh", "solver": "sgd", "learning_rate_init": 0.1}, {"early_stopping": True},
-    {"activation": "logistic", "learning_rate_init": 0.01}, {"activation": "identity"}, {"solver": "lbfgs"},
-    {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.2},
-    {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 5.0},
-    {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.5}, {"solver": "lbfgs", "alpha": 10.0}], ids=repr)
-def test_it_learns_what_theirs_learns(options):
-    one, other = (kind(hidden_layer_sizes=(50,), max_iter=60, random_state=1, **options).fit(DIGITS[:200], LABELS[:200])
-                  for kind in (NeuralNetworkClassifier, MLPClassifier))
-    assert one.score(DIGITS[200:], LABELS[200:]) == pytest.approx(other.score(DIGITS[200:], LABELS[200:]), abs=0.08)
-    assert one.loss_ == pytest.approx(other.loss_, rel=0.5, abs=0.02) or options.get("alpha")  # theirs adds the penalty
-
-
-@pytest.mark.parametrize("options", [
-    {}, {"solver": "lbfgs"}, {"loss": "poisson"}, {"early_stopping": True, "learning_rate_init": 0.01}], ids=repr)
-def test_it_learns_numbers_as_theirs(options):
-    y = np.exp(Y_NUMBERS / 2)  # which poisson is for
-    one, other = (kind(hidden_layer_sizes=(50,), max_iter=150, random_state=1, **options).fit(X_NUMBERS, y)
-                  for kind in (NeuralNetworkRegressor, MLPRegressor))
-    assert one.score(X_NUMBERS, y) == pytest.approx(other.score(X_NUMBERS, y), abs=0.1)
-
-
-def test_it_warns_as_theirs():
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(3\) reached and the optimization hasn't conv"):
-        classifier().fit(DIGITS, LABELS)
-    with pytest.warns(UserWarning, match="larger than sample size. It is going to be clipped"):
-        classifier(batch_size=1000).fit(DIGITS, LABELS)
-    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 3 iteration"):
-        classifier(solver="lbfgs").fit(DIGITS, LABELS)
-
-
-def test_it_says_how_far_it_is(capsys):
-    classifier(verbose=True, n_iter_no_change=1, tol=9.0, max_iter=9, early_stopping=True).fit(DIGITS, LABELS)
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("Iteration 1, loss = 2.") and said[1].startswith("Validation score: 0.")
-    assert said[-1] == ("Validation score did not improve more than tol=9.000000 for 1 consecutive epochs. "
-                        "Stopping.")
-
-
-def test_an_adaptive_rate_falls_before_it_stops():
-    net = classifier(solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=9.0, max_iter=50,
-                     learning_rate_init=1e-4).fit(DIGITS, LABELS)
-    rates = [record["learning_rate"] for record in net.history_]
-    assert rates[0] == 1e-4 and rates[-1] == pytest.approx(1e-4 / 5**3) and "did not improve" in net.stopped_
-
-
-def test_ctrl_c_ends_training_and_what_was_learned_stays():
-    class CtrlC(Callback):
-        def on_epoch_end(self, run):
-            if run.epoch == 2:
-                raise KeyboardInterrupt
-
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        net = classifier(max_iter=5, callbacks=[CtrlC()]).fit(DIGITS, LABELS)
-    assert net.n_iter_ == 2 and net.predict(DIGITS).shape == LABELS.shape
-
-
-def test_a_penalty_shrinks_weights_and_leaves_biases():
-    free, tied = (regressor(alpha=alpha, max_iter=300, solver="sgd", learning_rate_init=0.1).fit(X_NUMBERS, Y_NUMBERS + 50)
-                  for alpha in (0.0, 1000.0))
-    assert np.abs(tied.coefs_[1]).max() < 0.1 * np.abs(free.coefs_[1]).max()
-    assert tied.predict(X_NUMBERS).mean() == pytest.approx(50, abs=0.5)
-
 
 # --- an answer is an answer -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", ["numpy", pytest.param("jit", marks=pytest.mark.usefixtures("compiled_kernels"))])
+@pytest.mark.parametrize("body", ["numpy", "jit"])
 @pytest.mark.parametrize("options", [{}, {"model": convolutions, "image_shape": (8, 8)},
-                                     {"activation": "tanh", "batch_norm": True}], ids=["dense", "convolution", "tanh"])
+                                     {"activation": "tanh", "batch_norm": True},
+                                     {"model": shortcut, "image_shape": (8, 8)}, {"dtype": "float64"}],
+                         ids=["dense", "convolution", "tanh", "shortcut", "float64"])
 def test_no_row_depends_on_the_rows_beside_it(body, options, rng):
     if body == "jit":
         pytest.importorskip("numba")
@@ -220,83 +97,6 @@ def test_class_weights_are_weights():
 def test_a_last_batch_of_one_does_not_disturb_a_batch_norm():
     net = classifier(batch_norm=True, batch_size=20).fit(DIGITS[:101], LABELS[:101])
     assert net.n_iter_ == 3
-
-
-# --- what decides when to stop ----------------------------------------------------------------------------------------
-
-
-def test_equal_rows_stand_on_the_same_side_whatever_their_order(rng):
-    X = np.repeat(DIGITS[:100], 3, axis=0)
-    strata = np.repeat(LABELS[:100], 3)
-    held = held_out(X, strata, None, 0.2, np.random.default_rng(1))
-    assert (held.reshape(-1, 3).sum(axis=1) % 3 == 0).all()
-    assert held.mean() == pytest.approx(0.2, abs=0.03)
-    for label in range(10):
-        assert 0 < held[strata == label].mean() < 0.5
-    order = rng.permutation(len(X))
-    assert np.array_equal(held_out(X[order], strata[order], None, 0.2, np.random.default_rng(1)), held[order])
-    assert not np.array_equal(held_out(X, strata, None, 0.2, np.random.default_rng(2)), held)
-
-
-def test_a_row_has_a_number_of_its_own():
-    X = np.random.default_rng(0).integers(0, 4, (5000, 8)).astype(np.float64)  # round numbers, whose bits are few
-    distinct, which = np.unique(X, axis=0, return_inverse=True)
-    numbers = numbers_of(X, np.random.default_rng(0))
-    assert len(np.unique(numbers)) == len(distinct)
-    assert len(np.unique(numbers[np.argsort(which)])) == len(distinct)
-    import scipy.sparse
-    assert np.array_equal(numbers_of(scipy.sparse.csr_array(X), np.random.default_rng(0)), numbers)
-
-
-@pytest.mark.parametrize("early_stopping", [True, "loss"])
-def test_early_stopping_gives_back_the_best_weights(early_stopping):
-    X_val, y_val = DIGITS[200:], LABELS[200:]
-    net = classifier(early_stopping=early_stopping, max_iter=200, learning_rate_init=0.03, n_iter_no_change=3)
-    net.fit(DIGITS[:60], LABELS[:60], X_val=X_val, y_val=y_val)
-    assert "did not improve" in net.stopped_ and net.n_iter_ < 200
-    if early_stopping == "loss":
-        logits = net.decision_function(X_val)
-        assert losses.cross_entropy(logits, y_val) == pytest.approx(min(net.validation_loss_curve_), rel=1e-5)
-    else:
-        assert net.score(X_val, y_val) == net.best_validation_score_ == max(net.validation_scores_)
-    assert len(net.validation_scores_) == len(net.validation_loss_curve_) == len(net.loss_curve_) == net.n_iter_
-
-
-def test_a_validation_set_of_ones_own_is_watched_without_stopping_by_it():
-    weights = np.ones(100)
-    net = regressor().fit(DIGITS[:200], LABELS[:200], X_val=DIGITS[200:], y_val=LABELS[200:], sample_weight_val=weights)
-    assert net.validation_scores_[-1] == pytest.approx(net.score(DIGITS[200:], LABELS[200:]))
-    assert net.history_[-1]["validation_loss"] == net.validation_loss_curve_[-1]
-    assert net.best_loss_ == min(net.loss_curve_)
-
-
-def test_a_learning_loop_of_ones_own_is_told_when_to_stop():
-    net = classifier(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.03)
-    calls = 0
-    while not getattr(net, "stopped_", ""):
-        net.partial_fit(DIGITS, LABELS, classes=range(10))
-        calls += 1
-    assert 4 < calls == len(net.validation_scores_) and "did not improve" in net.stopped_
-    net.partial_fit(DIGITS, LABELS)
-    assert net.stopped_ == ""
-
-
-def test_part_by_part_is_the_same_as_at_once():
-    at_once = classifier(max_iter=4, dropout=0.2).fit(DIGITS, LABELS)
-    parts = classifier(dropout=0.2)
-    for _ in range(4):
-        parts.partial_fit(DIGITS, LABELS, classes=np.unique(LABELS))
-        parts = pickle.loads(pickle.dumps(parts))  # and a network may be laid aside in between
-    assert same_weights(at_once, parts) and parts.loss_curve_ == at_once.loss_curve_ and parts.t_ == at_once.t_
-
-
-def test_a_warm_start_goes_on():
-    net = classifier(warm_start=True).fit(DIGITS, LABELS)
-    before = net.loss_curve_[-1]
-    again = pickle.loads(pickle.dumps(net)).fit(DIGITS, LABELS)
-    net.fit(DIGITS, LABELS)
-    assert same_weights(net, again) and len(net.loss_curve_) == 6 and net.loss_curve_[3] < before
-    assert len(clone(net).fit(DIGITS, LABELS).loss_curve_) == 3
 
 
 # --- what theirs cannot do --------------------------------------------------------------------------------------------

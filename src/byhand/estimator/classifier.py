@@ -17,13 +17,14 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import column_or_1d
 
 from byhand import losses, ops
-from byhand.estimator.base import Array, NeuralNetwork, goes_step_by_step
+from byhand.estimator.base import Array, NeuralNetwork
+from byhand.estimator.parameters import goes_step_by_step
 from byhand.inference import Loss
 from byhand.metrics import predictions, probabilities
 
 
 class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
-    """A classifier to put in the place of MLPClassifier. `NeuralNetwork` has the parameters; these are its own:
+    """A classifier to put in the place of MLPClassifier. `Parameters` has the most of them; these are its own:
 
     loss: "log_loss", or a function (outputs, targets, sample_weights=None), whose targets are the numbers of the
     classes, (n,), or with several labels 0 and 1, (n, labels).

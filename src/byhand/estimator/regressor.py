@@ -13,7 +13,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import column_or_1d
 
 from byhand import losses
-from byhand.estimator.base import Array, NeuralNetwork, goes_step_by_step
+from byhand.estimator.base import Array, NeuralNetwork
+from byhand.estimator.parameters import goes_step_by_step
 from byhand.inference import Loss
 
 LOSSES: dict[str, Loss] = {
@@ -23,7 +24,7 @@ LOSSES: dict[str, Loss] = {
 
 
 class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
-    """A regressor to put in the place of MLPRegressor. `NeuralNetwork` has the parameters; this one is its own:
+    """A regressor to put in the place of MLPRegressor. `Parameters` has the most of them; this one is its own:
 
     loss: "squared_error" (half of it, as there), "poisson" for counts, whose network answers with logarithms,
     "absolute_error", "huber"; or a function (outputs, targets, sample_weights=None), whose targets are (n,) or
