@@ -9,13 +9,14 @@ import pytest
 pytest.importorskip("sklearn")
 
 import scipy.sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.ensemble import BaggingClassifier
 from sklearn.model_selection import GridSearchCV, cross_validate
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import byhand as bh
@@ -39,6 +40,14 @@ def test_in_a_pipeline():
     pipeline = make_pipeline(StandardScaler(), NET).fit(X, Y)
     assert pipeline.score(X, Y) > 0.8
     assert np.array_equal(pickle.loads(pickle.dumps(pipeline)).predict(X), pipeline.predict(X))
+
+
+def test_a_validation_set_goes_through_the_steps_before():
+    with config_context(enable_metadata_routing=True):
+        net = clone(NET).set_fit_request(X_val=True, y_val=True)
+        pipeline = Pipeline([("scale", StandardScaler()), ("net", net)], transform_input=["X_val"])
+        pipeline.fit(X[:150], Y[:150], X_val=X[150:], y_val=Y[150:])
+    assert pipeline["net"].validation_scores_[-1] == pipeline.score(X[150:], Y[150:])
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
