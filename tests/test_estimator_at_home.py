@@ -25,8 +25,8 @@ from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
 X, Y = (array[:200] for array in load_digits(return_X_y=True))
 X = X / 16
-NET = NeuralNetworkClassifier(16, max_iter=10, learning_rate_init=0.02, random_state=0)
-NUMBERS = NeuralNetworkRegressor(hidden_layer_sizes=16, max_iter=10, learning_rate_init=0.02, random_state=0)
+NET = NeuralNetworkClassifier(16, max_iter=30, learning_rate_init=0.02, random_state=0)
+NUMBERS = NeuralNetworkRegressor(hidden_layer_sizes=16, max_iter=60, learning_rate_init=0.02, random_state=0)
 
 
 def test_the_front_door_leads_to_both():

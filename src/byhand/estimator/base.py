@@ -200,7 +200,7 @@ class NeuralNetwork(Learned, Parameters):
         self.best_loss_: float | None = None
         self.best_validation_score_: float | None = None
         self.stopped_ = ""
-        self._watched, self._best_value, self._without_gain = "", -math.inf, 0
+        self._watched, self._best_value, self._best_tie, self._without_gain = "", -math.inf, math.inf, 0
         self._best_weights: dict[str, Array] | None = None
 
     def _train(self, train: Dataset, judge: Dataset | None, one_epoch: bool) -> None:

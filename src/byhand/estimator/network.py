@@ -18,28 +18,26 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module] | None] = {
     "identity": None, "logistic": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU,  # those of MLPClassifier
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "softplus": nn.Softplus,
 }
-NEVER_SILENT = ("identity", "logistic", "tanh")
-"""Those whose first weights are Glorot's. The others silence about half of what they get, and have He's."""
 
 
 def dense(hidden: Sequence[int], activations: Sequence[str], inputs: tuple[int, ...], outputs: int, dropout: float,
           batch_norm: bool, rng: np.random.Generator, dtype: Any) -> nn.Sequential:
     """Linear layers, each hidden one with its activation; pictures are made flat first.
 
-    hidden: the width of each hidden layer. inputs: the shape of a sample.
+    hidden: the width of each hidden layer. inputs: the shape of a sample. First weights are Glorot-uniform, as
+    MLPClassifier's are: a user's learning rates and numbers of epochs are chosen for these.
     """
     layers: list[nn.Module] = [nn.Flatten()] if len(inputs) > 1 else []
-    width, first_weights = int(np.prod(inputs)), init.glorot_uniform
+    width = int(np.prod(inputs))
     for units, name in zip(hidden, activations, strict=True):
-        first_weights = init.glorot_uniform if name in NEVER_SILENT else init.he_normal
-        layers.append(nn.Linear(width, units, rng, weight_init=first_weights, dtype=dtype))
+        layers.append(nn.Linear(width, units, rng, weight_init=init.glorot_uniform, dtype=dtype))
         if batch_norm:
             layers.append(nn.BatchNorm1d(units, dtype=dtype))
         activation = ACTIVATIONS[name]
         layers += [activation()] if activation else []
         layers += [nn.Dropout(dropout)] if dropout else []
         width = units
-    layers.append(nn.Linear(width, outputs, rng, weight_init=first_weights, dtype=dtype))
+    layers.append(nn.Linear(width, outputs, rng, weight_init=init.glorot_uniform, dtype=dtype))
     return nn.Sequential(*layers)
 
 

@@ -2,7 +2,8 @@
 
 Training goes on as long as it is worth it: while the loss falls, or while a score on rows that were held out rises, by
 more than `tol`. After `n_iter_no_change` epochs without that it ends. A learning rate that is "adaptive" is divided by
-5 first, as often as it takes.
+5 first, as often as it takes. The best epoch is that with the best score; a score on few rows is coarse, so of several
+with the same one it is that with the lowest loss.
 """
 
 from __future__ import annotations
@@ -50,11 +51,12 @@ class Progress(Callback):
         net = self.estimator
         what, value = self.watched()
         if what != net._watched:
-            net._watched, net._best_value, net._without_gain = what, -math.inf, 0
+            net._watched, net._best_value, net._best_tie, net._without_gain = what, -math.inf, math.inf, 0
         gained = math.isfinite(value) and value >= net._best_value + net.tol
         net._without_gain = 0 if gained else net._without_gain + 1
-        if value > net._best_value:
-            net._best_value = value
+        loss = net.validation_loss_curve_[-1] if net.early_stopping else 0.0
+        if value > net._best_value or (value == net._best_value and loss < net._best_tie):
+            net._best_value, net._best_tie = value, loss
             if net.early_stopping:
                 net._best_weights = run.model.state_dict()
         if not net.early_stopping:
