@@ -81,6 +81,7 @@ def linear(inputs, outputs):
     (lambda: net(class_weight="balanced").partial_fit(X, Y, classes=range(3)), "give the weights as a dict"),
     (lambda: net(class_weight="balanced").fit(X, LABELS), "class_weight is for classes, of which each sample has one"),
     (lambda: net(class_weight={7: 2}).fit(X, Y), "are not in class_weight"),
+    (lambda: net(class_weight=dict.fromkeys(range(3), 0)).fit(X, Y), "there is nothing to learn from"),
     (lambda: net().fit(X, Y, X_val=X), "X_val and y_val are given together or not at all"),
     # shapes
     (lambda: net().fit(X[0], Y), "Expected 2D array, got 1D array instead"),

@@ -94,6 +94,12 @@ def test_class_weights_are_weights():
     assert same_weights(balanced, classifier().fit(DIGITS, LABELS, sample_weight=len(LABELS) / 10 / counts[LABELS]))
 
 
+def test_a_class_without_weight_is_known_and_not_learned():
+    weights = {label: int(label != 3) for label in range(10)}
+    net = classifier(class_weight=weights, batch_norm=True, batch_size=16).fit(DIGITS, LABELS)
+    assert net.classes_.tolist() == list(range(10)) and net.t_ == 3 * np.count_nonzero(LABELS != 3)
+
+
 def test_a_last_batch_of_one_does_not_disturb_a_batch_norm():
     net = classifier(batch_norm=True, batch_size=20).fit(DIGITS[:101], LABELS[:101])
     assert net.n_iter_ == 3

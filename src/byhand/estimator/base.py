@@ -159,6 +159,8 @@ class NeuralNetwork(Learned, Parameters):
             rows, targets, weights = rows[~held], targets[~held], None if weights is None else weights[~held]
         self._meet(targets, weights)
         weights = self._weighted(targets, weights)
+        if weights is not None and 0 < np.count_nonzero(weights) < len(weights):  # of a class that does not count
+            rows, targets, weights = rows[weights > 0], targets[weights > 0], weights[weights > 0]
         self._mean_weight = 1.0 if weights is None else float(weights.mean())
         train = self._dataset(rows, targets, weights)
         return train, None if judge is None else self._dataset(*judge[:2], self._weighted(*judge[1:]))
