@@ -70,7 +70,7 @@ def table(rng):
         return [call(f, normal(5, 3), normal(3), normal(3)), call(f, normal(4, 2, 3, 2), normal(2), normal(2))]
 
     mask = np.array([[True, False, True, False], [False, False, True, True], [True] * 4])
-    labels = np.array([0, 2, 1, 2, 0])
+    labels, counts = np.array([0, 2, 1, 2, 0]), np.array([[0, 1, 4]] * 5)
     one_hot = np.eye(3)[labels]
     sample_weights, class_weights = np.array([1.0, 0.5, 2.0, 0.0, 1.0]), np.array([1.0, 2.0, 0.5])
 
@@ -197,7 +197,9 @@ def table(rng):
         "hinge": [loss(losses.hinge, labels), loss(losses.hinge, labels, margin=0.5, sample_weights=sample_weights)],
         "brier": [loss(losses.brier, labels), loss(losses.brier, labels, factor=0.5, sample_weights=sample_weights)],
         "mean_squared_error": error(losses.mean_squared_error),
-        "squared_error": error(losses.squared_error),
+        "squared_error": error(losses.squared_error) + error(losses.squared_error, factor=0.5),
+        "poisson": [loss(losses.poisson, counts, counts.shape),
+                    loss(losses.poisson, counts, counts.shape, sample_weights=sample_weights)],
         "absolute_error": error(losses.absolute_error),
         "huber": error(losses.huber) + error(losses.huber, delta=0.3),
         "sum_of_magnitudes": [call(lambda a, b: losses.l1([a, b]), bent(3, 4), bent(5))],

@@ -17,8 +17,8 @@ PACKAGE = Path(byhand.__file__).parent
 ROOMS = [  # from the ground floor up: a room may import those above it in this list
     "autodiff", "atomic", "terminal", "charts", "scalar", "kernels", "ops", "tensor", "nn", "testing", "losses",
     "optim", "schedules", "pictures", "data", "compiled", "metrics", "sketch", "plots", "inference", "files", "history",
-    "callbacks", "teaching", "train", "lr_range", "doctor", "report", "recipes", "progress", "assess", "reader", "look",
-    "bench", "cli", "__main__",
+    "callbacks", "teaching", "train", "lr_range", "estimator", "doctor", "report", "recipes", "progress", "assess",
+    "reader", "look", "bench", "cli", "__main__",
 ]
 KERNELS = ["reference", "threads", "compiling", "choice", "jit"]  # and the rooms within that one, in the same order
 ONLY = {"autodiff": set(), "atomic": set(), "terminal": set(), "charts": set(), "scalar": {"autodiff"},
@@ -159,6 +159,7 @@ def test_importing_takes_little_more_than_numpy():
 
 
 def test_everything_promised_hangs_on_the_front_door():
+    pytest.importorskip("sklearn")
     for name in byhand.__all__:
         assert getattr(byhand, name) is not None
     assert set(byhand.__all__) <= set(dir(byhand))
@@ -177,6 +178,8 @@ def test_everything_public_says_what_it_is(name):
         pytest.importorskip("numba")
     if name.startswith("byhand.files.onnx"):
         pytest.importorskip("onnx")
+    if name.startswith("byhand.estimator"):
+        pytest.importorskip("sklearn")
     module = importlib.import_module(name)
     assert inspect.getdoc(module)
     silent = []

@@ -16,6 +16,7 @@ SCORES = RNG.normal(size=(6, 4))
 CLASSES = np.array([0, 3, 1, 1, 2, 0])
 SOFT = RNG.dirichlet(np.ones(4), 6)
 NUMBERS = RNG.normal(size=(6, 4))
+COUNTS = RNG.poisson(1.5, (6, 4))
 YES_NO = np.array([0, 1, 1, 0, 1, 0])
 WEIGHTS = np.array([1.0, 0.5, 0.0, 2.0, 3.0, 0.25])
 CLASS_WEIGHTS = np.array([0.5, 1.0, 2.0, 0.25])
@@ -39,6 +40,9 @@ CASES = [
     ("mean_squared_error", SCORES.reshape(6, 2, 2), NUMBERS.reshape(6, 2, 2), {}),
     ("squared_error", SCORES, NUMBERS, {}),
     ("squared_error", SCORES.reshape(6, 2, 2), NUMBERS.reshape(6, 2, 2), {}),
+    ("squared_error", SCORES, NUMBERS, {"factor": 0.5}),
+    ("poisson", SCORES, COUNTS, {}),
+    ("poisson", SCORES[:, :1], COUNTS[:, 0], {}),
     ("absolute_error", SCORES, NUMBERS, {}),
     ("huber", SCORES, NUMBERS, {}),
     ("huber", SCORES, NUMBERS, {"delta": 0.3}),
@@ -148,6 +152,13 @@ def test_the_errors_by_hand():
     assert losses.absolute_error(outputs, targets) == 5 / 4
     assert losses.huber(outputs, targets, reduction="none").tolist() == [[0, 1.5], [2.5, 0]]
     assert losses.huber(outputs, targets, delta=10) == losses.mean_squared_error(outputs, targets) / 2
+    assert losses.squared_error(outputs, targets, factor=0.5) == 13 / 4
+
+
+def test_poisson_by_hand():
+    expected, counts = np.array([[2.0], [1.0], [3.0]]), np.array([2, 0, 1])
+    by_hand = [0.0, 1.0, 3 - math.log(3) - 1]
+    assert losses.poisson(np.log(expected), counts, reduction="none") == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -246,6 +257,7 @@ CE, BCE, MSE, HINGE = losses.cross_entropy, losses.binary_cross_entropy, losses.
     (lambda: MSE(SCORES[0, 0], NUMBERS[0, 0]), "at least one sample"),
     (lambda: MSE(SCORES, NUMBERS.astype(str)), "targets must be numbers"),
     (lambda: losses.huber(SCORES, NUMBERS, delta=0), "delta above 0, got 0"),
+    (lambda: losses.poisson(SCORES, COUNTS - 1), "poisson needs targets of 0 or more, which counts are; the least"),
     (lambda: losses.brier(SCORES[0], CLASSES[:1]), r"needs outputs of shape \(N, classes\), got \(4,\)"),
     (lambda: losses.brier(SCORES, CLASSES + 1), "sample 1 has class 4"),
     (lambda: HINGE(SCORES[:, :1], CLASSES * 0), "two classes or more"),

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("autodiff", "callbacks", "data", "doctor", "files", "kernels", "losses", "metrics", "nn", "ops", "optim",
-          "pictures", "plots", "progress", "reader", "recipes", "scalar", "schedules", "testing")
+_ROOMS = ("autodiff", "callbacks", "data", "doctor", "estimator", "files", "kernels", "losses", "metrics", "nn", "ops",
+          "optim", "pictures", "plots", "progress", "reader", "recipes", "scalar", "schedules", "testing")
 _NAMES = {
+    "NeuralNetworkClassifier": "estimator",
+    "NeuralNetworkRegressor": "estimator",
     "Tensor": "tensor",
     "check_grad": "testing",
     "evaluate": "inference",
@@ -29,10 +31,11 @@ _NAMES = {
 
 if TYPE_CHECKING:
     from byhand import (
-        autodiff, callbacks, data, doctor, files, kernels, losses, metrics, nn, ops, optim, pictures, plots, progress,
-        reader, recipes, scalar, schedules, testing
+        autodiff, callbacks, data, doctor, estimator, files, kernels, losses, metrics, nn, ops, optim, pictures, plots,
+        progress, reader, recipes, scalar, schedules, testing
     )
     from byhand.autodiff import no_grad
+    from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
     from byhand.files import load, save
     from byhand.inference import evaluate, predict
     from byhand.kernels import get_num_threads, set_num_threads
@@ -42,9 +45,10 @@ if TYPE_CHECKING:
     from byhand.train import fit
 
 __all__ = [
-    "Tensor", "autodiff", "callbacks", "check_grad", "data", "doctor", "evaluate", "files", "find_lr", "fit",
-    "get_num_threads", "kernels", "load", "losses", "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots",
-    "predict", "progress", "reader", "recipes", "save", "scalar", "schedules", "set_num_threads", "testing",
+    "NeuralNetworkClassifier", "NeuralNetworkRegressor", "Tensor", "autodiff", "callbacks", "check_grad", "data",
+    "doctor", "estimator", "evaluate", "files", "find_lr", "fit", "get_num_threads", "kernels", "load", "losses",
+    "metrics", "nn", "no_grad", "ops", "optim", "pictures", "plots", "predict", "progress", "reader", "recipes", "save",
+    "scalar", "schedules", "set_num_threads", "testing",
 ]
 
 

@@ -122,21 +122,26 @@ class Answers:
         self.state: Any = None
         self.compiled: Any = None
         self.parameters: list[Tensor] = []
-        self.busy = threading.Lock()  # its memory can be used by one thread at a time
+        self.busy = threading.RLock()  # its memory can be used by one thread at a time
 
     def __call__(self, model: Module, inputs: Array, normalize: Normalize | None) -> Array:
         """As `predict`."""
-        shape = np.shape(inputs)[1:]
         with self.busy:
-            if self.state != self.state_of(model, shape):
-                self.parameters = model.parameters()
-                self.compiled, self.state = compiled_predictor(model, shape), self.state_of(model, shape)
-            ready = self.compiled is not None and type(inputs) is np.ndarray and inputs.dtype in (np.uint8, np.float32)
-            if ready and len(inputs):
+            ready = self.compiles(model, np.shape(inputs)[1:]) and type(inputs) is np.ndarray
+            if ready and len(inputs) and inputs.dtype in (np.uint8, np.float32, self.compiled.kind):
                 outputs = answer(self.compiled, inputs, normalize)
                 if all_finite(outputs):
                     return outputs
         return predict(model, inputs, normalize=normalize)
+
+    def compiles(self, model: Module, shape: tuple[int, ...]) -> bool:
+        """Whether samples of this shape are answered by a compiled form of the network, in which no sample's answer
+        depends on others beside it."""
+        with self.busy:
+            if self.state != self.state_of(model, shape):
+                self.parameters = model.parameters()
+                self.compiled, self.state = compiled_predictor(model, shape), self.state_of(model, shape)
+            return self.compiled is not None
 
     def state_of(self, model: Module, shape: tuple[int, ...]) -> Any:
         """What the compiled form depends on."""

@@ -133,11 +133,13 @@ def mean_squared_error(outputs: Any, targets: Any, *, sample_weights: Any = None
 
 
 @op
-def squared_error(outputs: Any, targets: Any, *, sample_weights: Any = None, reduction: str = "mean") -> Any:
-    """Σ (output - target)² over the outputs of a sample, averaged over the samples. Shapes: as above."""
+def squared_error(outputs: Any, targets: Any, *, factor: float = 1.0, sample_weights: Any = None,
+                  reduction: str = "mean") -> Any:
+    """factor · Σ (output - target)² over the outputs of a sample, averaged over the samples. Shapes: as above. With a
+    factor of ½ its slope is the plain difference."""
     error = error_of(outputs, targets)
     rows = error.reshape(len(error), -1)
-    return reduced((rows * rows).sum(axis=1), 2 * error, sample_weights, reduction)
+    return reduced(factor * (rows * rows).sum(axis=1), 2 * factor * error, sample_weights, reduction)
 
 
 @op
@@ -159,6 +161,25 @@ def huber(outputs: Any, targets: Any, *, delta: float = 1.0, sample_weights: Any
     error = error_of(outputs, targets)
     bounded = np.clip(error, -delta, delta)
     return reduced(bounded * (error - bounded / 2), bounded, sample_weights, reduction)
+
+
+@op
+def poisson(log_rates: Any, targets: Any, *, sample_weights: Any = None, reduction: str = "mean") -> Any:
+    """Σ exp(o) - t · o + t · ln t - t over the outputs o of a sample, averaged over the samples: how surprising counts
+    t are where exp(o) of them are expected (half the Poisson deviance; McCullagh and Nelder 1989, section 2.3). 0 where
+    both agree.
+
+    log_rates and targets: (N, ...) of the same shape, the targets 0 or more.
+    """
+    log_rates = outputs_of(log_rates)
+    targets = targets_like(log_rates, targets)
+    if not targets.min() >= 0:
+        raise ValueError(f"poisson needs targets of 0 or more, which counts are; the least of these is "
+                         f"{targets.min():g}.")
+    rates = np.exp(log_rates)
+    best = targets - targets * np.log(np.where(targets > 0, targets, 1))
+    losses = (rates - targets * log_rates - best).reshape(len(rates), -1).sum(axis=1)
+    return reduced(losses, rates - targets, sample_weights, reduction)
 
 
 # --- keeping the weights small ----------------------------------------------------------------------------------------

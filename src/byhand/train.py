@@ -95,8 +95,9 @@ def fit(model: nn.Module, train: Samples, *, loss: Loss, optimizer: Optimizer,
             if run.failed:
                 break
             run.epoch += 1
-            run.history.append(record(run, None if validation is None else
-                                      evaluate(model, validation, normalize=normalize, loss=loss)))
+            if validation is not None:
+                run.validation = evaluate(model, validation, normalize=normalize, loss=loss)
+            run.history.append(record(run, run.validation))
             for callback in callbacks:
                 callback.on_epoch_end(run)
     if test is not None and not run.failed:

@@ -78,6 +78,8 @@ class Run:
     """Time spent learning, without validation."""
     history: History = field(default_factory=History)
     """A record an epoch: epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds."""
+    validation: Evaluation | None = None
+    """Of the validation set, after the epoch that just ended, if there is one."""
     test: Evaluation | None = None
     """Of the test set, after training, if there was one."""
     stopped: str = ""

@@ -1,0 +1,175 @@
+"""Which class is it? A network that answers with probabilities, and labels of any kind around it.
+
+Several classes have an output each, which a softmax makes probabilities of. Two classes have a single one, for the
+second of them, as in MLPClassifier; and where a sample may have several labels at once, each label has one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from byhand import losses, ops
+from byhand.estimator.base import Array, NeuralNetwork
+from byhand.estimator.parameters import goes_step_by_step
+from byhand.inference import Loss
+from byhand.metrics import predictions, probabilities
+
+
+class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
+    """A classifier to put in the place of MLPClassifier. `Parameters` has the most of them; these are its own:
+
+    loss: "log_loss", or a function (outputs, targets, sample_weights=None), whose targets are the numbers of the
+    classes, (n,), or with several labels 0 and 1, (n, labels).
+    class_weight: {class: weight}, or "balanced": as much for each class, however many samples it has. The samples that
+    decide when to stop count by it too; else those of a common class would decide alone.
+
+    Attributes: classes_, (classes,), in order; model_, the network; coefs_, intercepts_; loss_, best_loss_,
+    loss_curve_, validation_loss_curve_, validation_scores_, best_validation_score_; history_, a record an epoch;
+    n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_; stopped_, why it stopped.
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 (as scikit-learn has it)
+        **NeuralNetwork._parameter_constraints, "loss": [StrOptions({"log_loss"}), callable],
+        "class_weight": [dict, StrOptions({"balanced"}), None]}
+    _numeric = False
+
+    def __init__(self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: Any = "adam",
+                 alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: Any = "constant",
+                 learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200, shuffle: bool = True,
+                 random_state: Any = None, tol: float = 1e-4, verbose: Any = False, warm_start: bool = False,
+                 momentum: float = 0.9, nesterovs_momentum: bool = True, early_stopping: Any = False,
+                 validation_fraction: float = 0.1, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
+                 n_iter_no_change: Any = 10, max_fun: int = 15000, loss: Any = "log_loss", class_weight: Any = None,
+                 dropout: float = 0.0, batch_norm: bool = False, model: Any = None, image_shape: Any = None,
+                 augment: Any = None, callbacks: Any = (), dtype: str = "auto") -> None:
+        self._keep(locals())
+
+    @available_if(goes_step_by_step)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, *, X_val: Any = None,
+                    y_val: Any = None, sample_weight_val: Any = None) -> Any:
+        """One more epoch, on these samples. classes: all that there will ever be, needed the first time.
+
+        With early_stopping, `stopped_` says when enough is enough: the network then has its best weights back, and
+        whoever goes on has a new count. Otherwise as `fit`.
+        """
+        self._validate_params()
+        if self.class_weight == "balanced":
+            raise ValueError("partial_fit does not know how many samples each class will have, which "
+                             "class_weight='balanced' has to; give the weights as a dict.")
+        if _check_partial_fit_first_call(self, classes):
+            self._several = type_of_target(y).startswith("multilabel")
+            if self._several:
+                self.classes_ = np.arange(np.shape(y)[1])
+        return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
+
+    # --- labels and numbers -------------------------------------------------------------------------------------------
+
+    def _targets(self, y: Any, known: bool) -> Array:
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError("y has several columns with more in them than 0 and 1, which would be labels; fit a "
+                             "classifier for each column.")
+        several = kind == "multilabel-indicator"
+        if several:
+            y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+            found = np.arange(y.shape[1])
+        else:
+            y = column_or_1d(y, warn=True)
+            found = np.unique(y)
+        if not known:
+            self.classes_, self._several = found, several
+        if several != self._several or (several and len(found) != len(self.classes_)):
+            expected = f"{len(self.classes_)} columns of labels" if self._several else "one class a sample"
+            raise ValueError(f"y has the shape {y.shape}, and this classifier was fitted to {expected}.")
+        unknown = [label for label in found.tolist() if label not in self.classes_.tolist()]
+        if unknown:
+            raise ValueError(f"y has classes that this classifier does not know: {unknown}. It knows "
+                             f"{self.classes_.tolist()}; give partial_fit all classes the first time.")
+        return y.astype(np.float32) if several else np.searchsorted(self.classes_, y)
+
+    def _allowed_outputs(self) -> tuple[int, ...]:
+        count = len(self.classes_)
+        if self._several or count > 2:
+            return (count,)
+        return (1, 2) if count == 2 else (1,)
+
+    def _purpose(self) -> str:
+        return f"{len(self.classes_)} {'labels' if self._several else 'classes'}"
+
+    @property
+    def out_activation_(self) -> str:
+        """What makes probabilities of the outputs: "softmax" or "logistic"."""
+        self._fitted_model()
+        return "logistic" if self._several or self.n_outputs_ == 1 else "softmax"
+
+    def _loss(self) -> Loss:
+        if not isinstance(self.loss, str):
+            return self.loss
+        return losses.cross_entropy if self.out_activation_ == "softmax" else losses.binary_cross_entropy
+
+    def _strata(self, targets: Array) -> Array:
+        return super()._strata(targets) if self._several else targets
+
+    def _meet(self, targets: Array, weights: Array | None) -> None:
+        if self.class_weight is None:
+            return
+        if self._several:
+            raise ValueError("class_weight is for classes, of which each sample has one; where samples have several "
+                             "labels, give sample_weight.")
+        self._by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets],
+                                              sample_weight=weights)
+
+    def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        return np.asarray(self._by_class[targets] * (1 if weights is None else weights))
+
+    def _validation_score(self, outputs: Array, targets: Array, weights: Array | None) -> float:
+        right = ((outputs > 0) == targets).all(axis=1) if self._several else predictions(outputs) == targets
+        return float(np.average(right, weights=weights))
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any) -> Array:
+        """The most probable class of each row (n,); or which labels it has (n, labels), 0 and 1."""
+        likely = self.predict_proba(X)
+        return (likely > 0.5).astype(np.int64) if self._several else self.classes_[likely.argmax(axis=1)]
+
+    def decision_function(self, X: Any) -> Array:
+        """The logits, which say how sure the network is: of the second of two classes (n,), of each of several
+        (n, classes), or of each label (n, labels)."""
+        scores = self._outputs(X)
+        if self._several or len(self.classes_) > 2:
+            return scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probability of each class (n, classes), in float64, where every row sums to 1; or of each label, which
+        do not."""
+        outputs = self._outputs(X)
+        if self._several:
+            return np.asarray(ops.sigmoid(outputs.astype(np.float64)))
+        return np.ones((len(outputs), 1)) if len(self.classes_) == 1 else probabilities(outputs)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Their logarithms, which are finite where a probability is too small for a number."""
+        scores = self._outputs(X).astype(np.float64)
+        if self._several:
+            return -np.logaddexp(0, -scores)
+        if scores.shape[1] == 1:
+            scores = np.hstack([np.zeros_like(scores), scores]) if len(self.classes_) == 2 else np.zeros_like(scores)
+        return np.asarray(ops.log_softmax(scores))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,67 @@
+"""What was learned, and what it answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from byhand import kernels, nn
+from byhand.estimator import network
+from byhand.inference import Answers, predict
+from byhand.ops.linear import rows_alone
+
+Array = np.ndarray[Any, Any]
+BLOCK = 8192
+"""Sparse rows that are written out at a time to be answered."""
+
+
+class Learned:
+    """The part of an estimator that is there when it has been fitted."""
+
+    model_: nn.Module
+    _answers: Answers
+    _sample_shape: tuple[int, ...]
+
+    def _checked(self, X: Any) -> Any:
+        """X as scikit-learn checks it."""
+        raise NotImplementedError
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's outputs (n, n_outputs_) for rows, each as if it were alone, to the last bit."""
+        check_is_fitted(self)
+        X = self._checked(X)
+        if not hasattr(X, "toarray"):
+            return self._answer(X)
+        return np.concatenate([self._answer(X[start:start + BLOCK].toarray()) for start in range(0, X.shape[0], BLOCK)])
+
+    def _answer(self, rows: Array) -> Array:
+        inputs = rows.reshape(len(rows), *self._sample_shape)
+        if self._answers.compiles(self.model_, self._sample_shape):
+            return self._answers(self.model_, inputs, None)
+        one_by_one = inputs.ndim > 2 and kernels.in_use() == "numpy"  # NumPy does a few pictures in one product
+        with rows_alone():
+            return predict(self.model_, inputs, batch_size=1 if one_by_one else 250)
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """The weights of each linear layer, (inputs, outputs) as MLPClassifier has them, and of each convolution."""
+        return [layer.weight.data.T if isinstance(layer, nn.Linear) else layer.weight.data
+                for layer in network.learned_layers(self._fitted_model())]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """The biases of the same layers, (outputs,)."""
+        return [np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data
+                for layer in network.learned_layers(self._fitted_model())]
+
+    @property
+    def n_layers_(self) -> int:
+        """The number of layers as MLPClassifier counts them, with that of the inputs."""
+        return len(network.learned_layers(self._fitted_model())) + 1
+
+    def _fitted_model(self) -> nn.Module:
+        if "model_" not in vars(self):
+            raise AttributeError(f"this {type(self).__name__} has not been fitted yet.")
+        return self.model_

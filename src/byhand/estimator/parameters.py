@@ -1,0 +1,187 @@
+"""What a user says: the parameters of both estimators, what they may be, and what cannot be had together.
+
+As scikit-learn wants it, nothing is looked at when an estimator is made. It is when it is fitted; so a search can set
+parameters one by one, in any order.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import warnings
+from inspect import signature
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from byhand import nn, optim
+from byhand.callbacks import check_callbacks
+from byhand.estimator import network
+from byhand.tensor import Tensor
+
+UNFELT = 1e-5
+"""A pull towards 0, as a part of a parameter's size, that makes no difference to a bias."""
+POSITIVE = Interval(Real, 0, None, closed="neither")
+NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+PART = Interval(Real, 0, 1, closed="left")
+COUNT = Interval(Integral, 1, None, closed="left")
+
+
+def goes_step_by_step(estimator: Parameters) -> bool:
+    """Whether there is a `partial_fit`. Raises AttributeError with the reason, as MLPClassifier does, if not."""
+    if estimator.solver == "lbfgs":
+        raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
+    return True
+
+
+class Parameters(BaseEstimator):
+    """Parameters that MLPClassifier has mean what they mean there:
+
+    hidden_layer_sizes, activation ("identity", "logistic", "tanh", "relu"), solver ("adam", "sgd", "lbfgs"), alpha,
+    batch_size, learning_rate ("constant", and for "sgd" "invscaling" and "adaptive"), learning_rate_init, power_t,
+    max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping,
+    validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun.
+
+    These can be more:
+
+    activation: also "elu", "gelu", "leaky_relu", "silu", "softplus"; and a list with one for each hidden layer.
+    solver: also "adamw", whose weight decay is alpha, "rmsprop" and "adagrad"; and a function (parameters, lr) that
+    returns an optimizer, such as partial(bh.optim.Adam, clip_norm=1.0), which has no alpha but its own.
+    learning_rate: also a schedule of `bh.schedules`, or any function from the progress of the training, 0 at its start
+    and 1 after max_iter epochs, to a factor on learning_rate_init.
+    early_stopping: True stops by the score of rows that are held out, or of `X_val`; "loss" by their loss.
+
+    And these are new:
+
+    loss: a name, or a function (outputs, targets, sample_weights=None) that returns a Tensor, such as those in
+    `bh.losses`.
+    dropout: the part of each hidden layer that is left out in a step, 0 to below 1. batch_norm: whether each hidden
+    layer is normalized over the batch, before its activation.
+    model: a network of byhand, of which a copy is trained from the weights it has; or a function
+    (input_shape, n_outputs, rng) that builds one. Then hidden_layer_sizes and activation say nothing.
+    image_shape: (H, W) or (C, H, W), if rows are pictures; `X` may also have the shape (n, C, H, W).
+    augment: a function (images, rng) that changes the pictures of a batch at random, such as bh.data.Affine().
+    callbacks: a list of `bh.callbacks`.
+    dtype: "float32", "float64", or "auto": float32 for X of that kind, of bytes and of what else fits into it exactly,
+    and float64 for everything else.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", COUNT],
+        "activation": [StrOptions(set(network.ACTIVATIONS)), "array-like"],
+        "solver": [StrOptions({"adam", "adamw", "sgd", "rmsprop", "adagrad", "lbfgs"}), callable],
+        "alpha": [NOT_NEGATIVE],
+        "batch_size": [StrOptions({"auto"}), COUNT],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
+        "learning_rate_init": [POSITIVE],
+        "power_t": [NOT_NEGATIVE],
+        "max_iter": [COUNT],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [NOT_NEGATIVE],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [PART],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"score", "loss"})],
+        "validation_fraction": [PART],
+        "beta_1": [PART],
+        "beta_2": [PART],
+        "epsilon": [POSITIVE],
+        "n_iter_no_change": [COUNT, Options(Real, {math.inf})],
+        "max_fun": [COUNT],
+        "dropout": [PART],
+        "batch_norm": ["boolean"],
+        "model": [nn.Module, callable, None],
+        "image_shape": ["array-like", None],
+        "augment": [callable, None],
+        "callbacks": [list, tuple],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+    }
+
+    def _keep(self, given: dict[str, Any]) -> None:
+        """Every argument of __init__ becomes the attribute of its name."""
+        for name in self._get_param_names():
+            setattr(self, name, given[name])
+
+    def _check_together(self, one_epoch: bool, validation: tuple[Any, Any, Any]) -> None:
+        """Refuse what cannot be had together."""
+        check_callbacks(list(self.callbacks))
+        if (validation[0] is None) != (validation[1] is None):
+            raise ValueError("X_val and y_val are given together or not at all.")
+        if self.model is not None and (self.dropout or self.batch_norm):
+            raise ValueError("dropout and batch_norm belong to the layers that hidden_layer_sizes makes; build them "
+                             "into the model, or leave model out.")
+        if self.augment is not None and not self.shuffle:
+            raise ValueError("augment needs shuffle=True, since both are drawn together.")
+        if one_epoch and not isinstance(self.learning_rate, str):
+            raise ValueError("partial_fit does not know how long training will be, which a schedule has to; give "
+                             "learning_rate='constant', or call fit.")
+        if self.solver == "lbfgs":
+            for name in ("augment", "dropout", "callbacks"):
+                if getattr(self, name):
+                    raise ValueError(f"solver='lbfgs' looks at all samples in each step, and has no use for {name}; "
+                                     "leave it out, or take solver='adam'.")
+            if validation[0] is not None:
+                raise ValueError("solver='lbfgs' does not stop by a validation set; leave out X_val and y_val, or take "
+                                 "solver='adam'.")
+        if not isinstance(self.loss, str):
+            known = signature(self.loss).parameters.values()
+            if not any(p.name == "sample_weights" or p.kind is p.VAR_KEYWORD for p in known):
+                raise ValueError("loss is a function (outputs, targets, sample_weights=None); this one has no "
+                                 "sample_weights.")
+
+    def _batch_size(self, samples: int) -> int:
+        """Warns, as MLPClassifier does, if it is more than there are samples."""
+        if self.batch_size == "auto":
+            return min(200, samples)
+        if self.batch_size > samples:
+            warnings.warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                          stacklevel=5)
+        return min(self.batch_size, samples)
+
+    def _new_optimizer(self, parameters: list[Tensor], l2: float) -> optim.Optimizer:
+        """The optimizer by its name. alpha keeps matrices small and leaves biases alone; but where biases would not
+        feel it, all parameters are one group, which the compiled kernels move along with everything else."""
+        lr = self.learning_rate_init
+        if not isinstance(self.solver, str):
+            return self.solver(parameters, lr=lr)
+        decay, pull = ("weight_decay", self.alpha) if self.solver == "adamw" else ("l2", l2)
+        matrices, others = ([p for p in parameters if (p.ndim > 1) is wanted] for wanted in (True, False))
+        groups: list[dict[str, Any]] = [{"parameters": parameters, decay: pull}]
+        if pull > UNFELT and matrices and others:
+            groups = [{"parameters": matrices, decay: pull}, {"parameters": others, decay: 0.0}]
+        if self.solver in ("adam", "adamw"):
+            adam = optim.Adam if self.solver == "adam" else optim.AdamW
+            return adam(groups, lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon)
+        if self.solver == "sgd" and self.momentum:
+            rolling = optim.Nesterov if self.nesterovs_momentum else optim.Momentum
+            return rolling(groups, lr, momentum=self.momentum)
+        return {"sgd": optim.SGD, "rmsprop": optim.RMSprop, "adagrad": optim.Adagrad}[self.solver](groups, lr)
+
+    # --- other processes ----------------------------------------------------------------------------------------------
+
+    def __sklearn_clone__(self) -> Any:
+        """Another one with the same parameters, copied: what a search does for each candidate. Raises PicklingError,
+        naming it, for a parameter that can neither be copied nor go to another process."""
+        self._check_portable()
+        return super().__sklearn_clone__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a file or another process. Raises PicklingError as a copy does."""
+        self._check_portable()
+        return super().__getstate__()
+
+    def _check_portable(self) -> None:
+        for name in ("callbacks", "augment", "loss", "solver", "learning_rate"):
+            value = getattr(self, name)
+            for part in value if isinstance(value, list | tuple) else [value]:
+                try:
+                    pickle.dumps(part)
+                except (AttributeError, pickle.PicklingError):  # joblib can pickle more than Python by itself
+                    continue
+                except TypeError as error:
+                    raise pickle.PicklingError(f"{part!r} in {name} can neither be copied nor go into a file or to "
+                                               f"another process ({error}); leave it out.") from None

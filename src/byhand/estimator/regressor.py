@@ -1,0 +1,101 @@
+"""How much is it? A network that answers with a number, or with several."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import column_or_1d
+
+from byhand import losses
+from byhand.estimator.base import Array, NeuralNetwork
+from byhand.estimator.parameters import goes_step_by_step
+from byhand.inference import Loss
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": partial(losses.squared_error, factor=0.5), "poisson": losses.poisson,  # those of MLPRegressor
+    "absolute_error": losses.absolute_error, "huber": losses.huber,
+}
+
+
+class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
+    """A regressor to put in the place of MLPRegressor. `Parameters` has the most of them; this one is its own:
+
+    loss: "squared_error" (half of it, as there), "poisson" for counts, whose network answers with logarithms,
+    "absolute_error", "huber"; or a function (outputs, targets, sample_weights=None), whose targets are (n,) or
+    (n, outputs).
+
+    Targets of very different size are learned badly by any network; scale them, with TransformedTargetRegressor.
+
+    Attributes: model_, the network; coefs_, intercepts_; loss_, best_loss_, loss_curve_, validation_loss_curve_,
+    validation_scores_, best_validation_score_; history_, a record an epoch; n_iter_, t_, n_layers_, n_outputs_,
+    out_activation_, n_features_in_, feature_names_in_; stopped_, why it stopped.
+    """
+
+    _parameter_constraints = {  # noqa: RUF012 (as scikit-learn has it)
+        **NeuralNetwork._parameter_constraints, "loss": [StrOptions(set(LOSSES)), callable]}
+    _numeric = True
+
+    def __init__(self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,), activation: Any = "relu", *,
+                 solver: Any = "adam", alpha: float = 0.0001, batch_size: Any = "auto",
+                 learning_rate: Any = "constant", learning_rate_init: float = 0.001, power_t: float = 0.5,
+                 max_iter: int = 200, shuffle: bool = True, random_state: Any = None, tol: float = 1e-4,
+                 verbose: Any = False, warm_start: bool = False, momentum: float = 0.9,
+                 nesterovs_momentum: bool = True, early_stopping: Any = False, validation_fraction: float = 0.1,
+                 beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: Any = 10,
+                 max_fun: int = 15000, dropout: float = 0.0, batch_norm: bool = False, model: Any = None,
+                 image_shape: Any = None, augment: Any = None, callbacks: Any = (), dtype: str = "auto") -> None:
+        self._keep(locals())
+
+    @available_if(goes_step_by_step)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, *, X_val: Any = None, y_val: Any = None,
+                    sample_weight_val: Any = None) -> Any:
+        """One more epoch, on these samples.
+
+        With early_stopping, `stopped_` says when enough is enough: the network then has its best weights back, and
+        whoever goes on has a new count. Otherwise as `fit`.
+        """
+        return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
+
+    def predict(self, X: Any) -> Array:
+        """The value of each row, (n,) or (n, outputs)."""
+        outputs = self._outputs(X)
+        if self.out_activation_ == "exp":
+            outputs = np.exp(outputs)
+        return outputs if self._columns else outputs[:, 0]
+
+    # --- targets ------------------------------------------------------------------------------------------------------
+
+    def _targets(self, y: Any, known: bool) -> Array:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        columns: int = y.shape[1] if y.ndim == 2 else 0
+        if known and hasattr(self, "_columns") and columns != self._columns:
+            raise ValueError(f"y has the shape {y.shape}, and this regressor was fitted to "
+                             f"{f'{self._columns} columns' if self._columns else 'one number a sample'}.")
+        self._columns: int = columns
+        return np.asarray(y)
+
+    def _allowed_outputs(self) -> tuple[int, ...]:
+        return (max(1, self._columns),)
+
+    def _purpose(self) -> str:
+        return "as many targets"
+
+    @property
+    def out_activation_(self) -> str:
+        """What makes values of the outputs: "identity", or "exp" for loss="poisson"."""
+        self._fitted_model()
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _loss(self) -> Loss:
+        return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+
+    def _validation_score(self, outputs: Array, targets: Array, weights: Array | None) -> float:
+        values = np.exp(outputs) if self.out_activation_ == "exp" else outputs
+        return float(r2_score(targets, values, sample_weight=weights)) if np.isfinite(values).all() else float("nan")

@@ -1,0 +1,159 @@
+"""What the scikit-learn estimators say to what they cannot use: one sentence each, that says what to do."""
+
+import pickle
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import byhand as bh
+from byhand import losses
+from byhand.callbacks import Callback
+from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(30, 4)), RNG.integers(0, 3, 30)
+LABELS = RNG.integers(0, 2, (30, 3))
+PICTURES = RNG.normal(size=(30, 1, 2, 2))
+
+
+class Locked(Callback):
+    """A callback that no process can give to another."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def net(**options):
+    """A classifier that learns for a moment."""
+    return NeuralNetworkClassifier(**{"hidden_layer_sizes": 4, "max_iter": 2, **options})
+
+
+def numbers(**options):
+    """A regressor that learns for a moment."""
+    return NeuralNetworkRegressor(**{"hidden_layer_sizes": 4, "max_iter": 2, **options})
+
+
+def with_nan():
+    """Rows of which one is not a number."""
+    rows = X.copy()
+    rows[3, 1] = np.nan
+    return rows
+
+
+def linear(inputs, outputs):
+    """A network of one layer."""
+    return bh.nn.Sequential(bh.nn.Linear(inputs, outputs, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("call, says", [
+    # parameters
+    (lambda: net(hidden_layer_sizes=(4, 0)).fit(X, Y), r"hidden_layer_sizes must be > 0, whole numbers .*got \[4, 0\]"),
+    (lambda: net(hidden_layer_sizes=(4, 2.5)).fit(X, Y), r"hidden_layer_sizes must be > 0, .*got \[4, 2.5\]"),
+    (lambda: net(activation="sine").fit(X, Y), "The 'activation' parameter of NeuralNetworkClassifier must be"),
+    (lambda: net(activation=["relu", "sine"]).fit(X, Y), "activation 'sine' is none of identity, logistic, tanh"),
+    (lambda: net(activation=["relu", "tanh"]).fit(X, Y), "activation has 2 names for 1 hidden layers"),
+    (lambda: net(alpha=-1).fit(X, Y), "The 'alpha' parameter of NeuralNetworkClassifier must be a float in the range"),
+    (lambda: net(solver="newton").fit(X, Y), "The 'solver' parameter of NeuralNetworkClassifier must be"),
+    (lambda: net(early_stopping="accuracy").fit(X, Y), "The 'early_stopping' parameter of NeuralNetworkClassifier"),
+    (lambda: net(loss="hinge").fit(X, Y), "The 'loss' parameter of NeuralNetworkClassifier must be"),
+    (lambda: net(dropout=1.0).fit(X, Y), "The 'dropout' parameter of NeuralNetworkClassifier must be"),
+    (lambda: net(model="lenet").fit(X, Y), "The 'model' parameter of NeuralNetworkClassifier must be"),
+    (lambda: net(image_shape=(2, -2)).fit(X, Y), r"image_shape is \(H, W\) or \(C, H, W\).*got \(2, -2\)"),
+    (lambda: net(callbacks=[Callback]).fit(X, Y), "callbacks has the class Callback; make one of it"),
+    (lambda: net(callbacks=[bh.schedules.Cosine()]).fit(X, Y), "a learning-rate schedule is wrapped"),
+    (lambda: net(loss=lambda outputs, targets: outputs.sum()).fit(X, Y), "this one has no sample_weights"),
+    (lambda: net(solver=lambda parameters, lr: None).fit(X, Y), "fit needs an optimizer, such as"),
+    # what does not go together
+    (lambda: net(model=linear(4, 3), dropout=0.5).fit(X, Y), "dropout and batch_norm belong to the layers that"),
+    (lambda: net(augment=bh.data.Affine()).fit(X, Y), r"augment changes pictures; .*image_shape=\(28, 28\)"),
+    (lambda: net(augment=bh.data.Affine(), shuffle=False).fit(PICTURES, Y), "augment needs shuffle=True"),
+    (lambda: net(solver="lbfgs", dropout=0.5).fit(X, Y), "solver='lbfgs' looks at all samples in each step"),
+    (lambda: net(solver="lbfgs").fit(X, Y, X_val=X, y_val=Y), "solver='lbfgs' does not stop by a validation set"),
+    (lambda: net(learning_rate=bh.schedules.Cosine()).partial_fit(X, Y, classes=range(3)), "how long training will be"),
+    (lambda: net(class_weight="balanced").partial_fit(X, Y, classes=range(3)), "give the weights as a dict"),
+    (lambda: net(class_weight="balanced").fit(X, LABELS), "class_weight is for classes, of which each sample has one"),
+    (lambda: net(class_weight={7: 2}).fit(X, Y), "are not in class_weight"),
+    (lambda: net(class_weight=dict.fromkeys(range(3), 0)).fit(X, Y), "there is nothing to learn from"),
+    (lambda: net().fit(X, Y, X_val=X), "X_val and y_val are given together or not at all"),
+    # shapes
+    (lambda: net().fit(X[0], Y), "Expected 2D array, got 1D array instead"),
+    (lambda: net().fit(X, Y[:5]), r"inconsistent numbers of samples: \[30, 5\]"),
+    (lambda: net().fit(X[:0], Y[:0]), r"Found array with 0 sample\(s\) \(shape=\(0, 4\)\)"),
+    (lambda: net().fit(PICTURES[:0], Y[:0]), r"Found array with 0 sample\(s\)"),
+    (lambda: net().fit(X[:, :0], Y), r"Found array with 0 feature\(s\)"),
+    (lambda: net().fit(X, Y).predict(X[:, :3]), "X has 3 features, but NeuralNetworkClassifier is exp"),
+    (lambda: net().fit(PICTURES, Y).predict(PICTURES[:, :, :1]),
+     r"pictures of shape \(1, 1, 2\) do not fit this network, whose samples have the shape \(1, 2, 2\)"),
+    (lambda: net(image_shape=(3, 3)).fit(X, Y), r"rows of 4 features are no pictures of image_shape=\(3, 3\)"),
+    (lambda: net(model=linear(5, 3)).fit(X, Y), r"layer '0', Linear.* got an input of shape \(1, 4\)"),
+    (lambda: net(model=linear(4, 5)).fit(X, Y), r"an array of shape \(5,\), and needs \(3,\) for 3 classes"),
+    (lambda: net(model=linear(4, 3)).fit(X, Y > 1), r"shape \(3,\), and needs \(1,\) or \(2,\) for 2 classes"),
+    (lambda: net(model=lambda inputs, outputs, rng: None).fit(X, Y), "model is a function that returned None"),
+    (lambda: numbers().fit(X, Y).partial_fit(X, LABELS), r"y has the shape \(30, 3\), and this regressor"),
+    # numbers
+    (lambda: net().fit(with_nan(), Y), "Input X contains NaN"),
+    (lambda: net().fit(X, Y).predict(with_nan()), "Input X contains NaN"),
+    (lambda: numbers().fit(X, with_nan()[:, 1]), "Input y contains NaN"),
+    (lambda: numbers(solver="sgd", learning_rate_init=1e9, max_iter=50).fit(X, 1e9 * X[:, 0]),
+     "training failed: the loss is not a finite number in step .* Try a lower learning rate"),
+    (lambda: net().fit(X, Y, sample_weight=np.zeros(30)), "Sample weights must contain at least one non-zero number"),
+    (lambda: net().fit(X, Y, sample_weight=-np.ones(30)), "Negative values in data passed to `sample_weight`"),
+    # targets
+    (lambda: net().fit(X, X[:, 0]), "Unknown label type: continuous"),
+    (lambda: net().fit(X, RNG.integers(0, 5, (30, 2))), "fit a classifier for each column"),
+    (lambda: net().fit(X, None), "requires y to be passed, but the target y is None"),
+    (lambda: net().partial_fit(X, Y), "classes must be passed on the first call to partial_fit"),
+    (lambda: net().partial_fit(X, Y, classes=[0, 1]), r"classes that this classifier does not know: \[2\]"),
+    (lambda: net(warm_start=True).fit(X, Y).fit(X, Y + 1), r"does not know: \[3\]. It knows \[0, 1, 2\]"),
+    (lambda: net().fit(X, Y, X_val=X, y_val=Y + 1), r"does not know: \[3\]"),
+    (lambda: net().fit(X, Y).partial_fit(X, LABELS), r"y has the shape \(30, 3\), and this classifier was"),
+    (lambda: net().fit(X, LABELS).partial_fit(X, LABELS[:, :2]), "was fitted to 3 columns of labels"),
+    (lambda: numbers(loss="poisson").fit(X, Y - 1), "poisson needs targets of 0 or more"),
+    (lambda: numbers(loss=losses.cross_entropy).fit(X, X[:, 0]), "classes must be integers, got float64"),
+    (lambda: net(loss=partial(losses.cross_entropy, label_smoothing=2)).fit(X, Y), "label_smoothing is a part"),
+    # what is too little to stop by
+    (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*give X_val"),
+    (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "Increase validation_fraction or the data"),
+])
+def test_one_clear_sentence(call, says):
+    with pytest.raises(ValueError, match=says) as error:
+        call()
+    assert "\n\n" not in str(error.value)
+
+
+def test_what_there_is_not():
+    with pytest.raises(AttributeError, match="has no attribute 'partial_fit'") as error:
+        net(solver="lbfgs").partial_fit(X, Y, classes=range(3))
+    assert "only available for stochastic optimizers" in str(error.value.__cause__)
+    with pytest.raises(AttributeError, match="this NeuralNetworkClassifier has not been fitted yet"):
+        net().coefs_  # noqa: B018
+
+
+@pytest.mark.parametrize("call", [
+    pickle.dumps, clone,
+    lambda net: GridSearchCV(net, {"alpha": [0.1, 0.2]}, cv=2, n_jobs=2).fit(X, Y)], ids=["pickle", "clone", "search"])
+def test_what_cannot_be_copied_or_sent_is_named(call):
+    with pytest.raises(pickle.PicklingError, match=r"Locked.* in callbacks can neither be copied nor go .*; leave it"):
+        call(net(callbacks=[Locked()]))
+
+
+def test_without_scikit_learn_it_says_what_to_install():
+    import subprocess
+    import sys
+
+    program = ("import sys, importlib.util as u; find = u.find_spec; "
+               "u.find_spec = lambda name, *rest: None if name == 'sklearn' else find(name, *rest)\n"
+               "import byhand as bh\n"
+               "try: bh.NeuralNetworkClassifier\n"
+               "except ImportError as error: print(error)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ("byhand.estimator needs scikit-learn, which is not installed: "
+                                   "pip install 'byhand[sklearn]'.")

@@ -1,0 +1,175 @@
+"""The estimators where their users have them: in pipelines, searches and other processes, with frames, sparse matrices
+and labels of every kind."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+import scipy.sparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_digits, make_multilabel_classification
+from sklearn.ensemble import BaggingClassifier
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import byhand as bh
+from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
+X, Y = (array[:200] for array in load_digits(return_X_y=True))
+X = X / 16
+NET = NeuralNetworkClassifier(16, max_iter=30, learning_rate_init=0.02, random_state=0)
+NUMBERS = NeuralNetworkRegressor(hidden_layer_sizes=16, max_iter=60, learning_rate_init=0.02, random_state=0)
+
+
+def test_the_front_door_leads_to_both():
+    assert bh.NeuralNetworkClassifier is NeuralNetworkClassifier and bh.NeuralNetworkRegressor is NeuralNetworkRegressor
+
+
+# --- among scikit-learn's tools ---------------------------------------------------------------------------------------
+
+
+def test_in_a_pipeline():
+    pipeline = make_pipeline(StandardScaler(), NET).fit(X, Y)
+    assert pipeline.score(X, Y) > 0.8
+    assert np.array_equal(pickle.loads(pickle.dumps(pipeline)).predict(X), pipeline.predict(X))
+
+
+def test_a_validation_set_goes_through_the_steps_before():
+    with config_context(enable_metadata_routing=True):
+        net = clone(NET).set_fit_request(X_val=True, y_val=True)
+        pipeline = Pipeline([("scale", StandardScaler()), ("net", net)], transform_input=["X_val"])
+        pipeline.fit(X[:150], Y[:150], X_val=X[150:], y_val=Y[150:])
+    assert pipeline["net"].validation_scores_[-1] == pipeline.score(X[150:], Y[150:])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_in_a_search(jobs):
+    grid = {"hidden_layer_sizes": [(8,), (16, 8)], "dropout": [0.0, 0.2]}
+    search = GridSearchCV(NET, grid, cv=2, n_jobs=jobs).fit(X, Y)
+    alone = clone(NET).set_params(**search.best_params_).fit(X, Y)
+    assert np.array_equal(search.predict(X), alone.predict(X))
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the cluster's own parts
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_on_a_cluster():
+    distributed = pytest.importorskip("distributed")
+    import joblib
+
+    search = GridSearchCV(NET, {"hidden_layer_sizes": [(8,), (16,)]}, cv=2)
+    with (distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None,
+                                   host="127.0.0.1") as cluster, distributed.Client(cluster),
+          joblib.parallel_backend("dask")):
+        far = search.fit(X, Y).cv_results_["mean_test_score"]
+    near = clone(search).fit(X, Y).cv_results_["mean_test_score"]
+    assert far == pytest.approx(near)
+
+
+def test_cross_validated():
+    scores = cross_validate(NET, X, Y, cv=3, scoring=["accuracy", "neg_log_loss", "roc_auc_ovr"])
+    assert scores["test_accuracy"].min() > 0.6 and scores["test_roc_auc_ovr"].min() > 0.9
+
+
+def test_calibrated():
+    calibrated = CalibratedClassifierCV(NET, cv=3).fit(X, Y)
+    assert calibrated.score(X, Y) > 0.8 and calibrated.predict_proba(X).sum(axis=1) == pytest.approx(1)
+
+
+def test_in_a_bag_that_gives_weights():
+    assert BaggingClassifier(NET, n_estimators=3, random_state=0).fit(X, Y).score(X, Y) > 0.8
+
+
+def test_with_targets_that_are_scaled():
+    far = 1e6 + 1e4 * Y
+    net = TransformedTargetRegressor(NUMBERS, transformer=StandardScaler()).fit(X, far)
+    assert net.score(X, far) > 0.3
+
+
+def test_clones_have_learned_nothing():
+    net = clone(NET).fit(X, Y)
+    assert not hasattr(clone(net), "model_") and not hasattr(clone(net), "coefs_")
+    assert clone(net).get_params() == net.get_params()
+
+
+# --- labels and targets of every kind ---------------------------------------------------------------------------------
+
+
+def test_labels_with_names():
+    names = np.array(["nought", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    net = clone(NET).fit(X, names[Y])
+    assert net.classes_.tolist() == sorted(names)
+    assert np.mean(net.predict(X) == names[Y]) > 0.8
+    assert net.predict_proba(X[:1])[0, net.classes_.tolist().index(net.predict(X[:1])[0])] > 0.1
+
+
+def test_two_classes_have_one_output():
+    net = clone(NET).fit(X, Y > 4)
+    assert net.n_outputs_ == 1 and net.out_activation_ == "logistic" and net.classes_.tolist() == [False, True]
+    assert np.array_equal(net.predict(X), net.decision_function(X) > 0)
+
+
+def test_a_single_class_is_what_there_is():
+    net = clone(NET).fit(X, np.full(len(X), "only"))
+    assert set(net.predict(X)) == {"only"}
+    assert (net.predict_proba(X) == 1).all() and (net.predict_log_proba(X) == 0).all()
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_matrix])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_several_labels_at_once(container, early_stopping):
+    rows, labels = make_multilabel_classification(400, 6, n_classes=4, random_state=0)
+    net = NeuralNetworkClassifier(32, max_iter=60, learning_rate_init=0.02, early_stopping=early_stopping,
+                                  n_iter_no_change=30, random_state=0).fit(rows / 10, container(labels))
+    assert net.predict(rows / 10).shape == net.predict_proba(rows / 10).shape == labels.shape
+    assert net.score(rows / 10, labels) > 0.4 and net.out_activation_ == "logistic"
+    assert np.exp(net.predict_log_proba(rows / 10)) == pytest.approx(net.predict_proba(rows / 10))
+
+
+def test_several_labels_part_by_part():
+    rows, labels = make_multilabel_classification(50, 6, n_classes=4, random_state=0)
+    net = clone(NET).partial_fit(rows, labels, classes=range(4)).partial_fit(rows, labels)
+    assert net.classes_.tolist() == [0, 1, 2, 3] and net.predict(rows).shape == (50, 4)
+
+
+def test_several_numbers_at_once():
+    targets = np.stack([Y, -Y, X[:, 20]], axis=1)
+    net = clone(NUMBERS).set_params(max_iter=100, early_stopping=True).fit(X, targets)
+    assert net.predict(X).shape == (200, 3) and net.score(X, targets) > 0.5 and net.n_outputs_ == 3
+
+
+# --- rows of every kind -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csr_array, scipy.sparse.csc_matrix,
+                                  scipy.sparse.coo_array])
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"image_shape": (8, 8)}, {"solver": "lbfgs"}],
+                         ids=repr)
+def test_sparse_rows_are_rows(kind, options):
+    dense, sparse = (clone(NET).set_params(**options).fit(rows, Y) for rows in (X, kind(X)))
+    assert sparse.predict_proba(kind(X)) == pytest.approx(dense.predict_proba(X), rel=1e-6)
+    assert np.array_equal(dense.predict_proba(kind(X)), dense.predict_proba(X))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library):
+    frames = pytest.importorskip(library)
+    names = [f"pixel {i}" for i in range(64)]
+    frame = frames.DataFrame(dict(zip(names, X.T, strict=True)))
+    target = frames.Series(["odd" if label % 2 else "even" for label in Y])
+    net = clone(NET).fit(frame, target, sample_weight=frames.Series(np.ones(len(Y))), X_val=frame, y_val=target)
+    assert net.feature_names_in_.tolist() == names
+    assert net.score(frame, target) == net.validation_scores_[-1] > 0.8
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        assert np.array_equal(net.predict(X), net.predict(frame))
+    numbers = clone(NUMBERS).fit(frame, frames.DataFrame({"a": Y, "b": -Y}))
+    assert numbers.predict(frame).shape == (200, 2)

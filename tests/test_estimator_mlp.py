@@ -1,0 +1,117 @@
+"""The estimators in the place of MLPClassifier and MLPRegressor: the same names, the same defaults, the same words, and
+as good."""
+
+import inspect
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+import numpy as np
+from estimators import DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, regressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from byhand.callbacks import Callback
+from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
+
+
+
+@pytest.mark.parametrize("ours, theirs", [(NeuralNetworkClassifier, MLPClassifier),
+                                          (NeuralNetworkRegressor, MLPRegressor)])
+def test_every_parameter_is_there_with_its_place_and_default(ours, theirs):
+    mine = list(inspect.signature(ours).parameters.values())
+    assert [(p.name, p.default, p.kind) for p in inspect.signature(theirs).parameters.values()] == [
+        (p.name, p.default, p.kind) for p in mine[:len(inspect.signature(theirs).parameters)]]
+
+
+@pytest.mark.parametrize("ours, theirs, y", [(NeuralNetworkClassifier, MLPClassifier, LABELS),
+                                             (NeuralNetworkRegressor, MLPRegressor, LABELS.astype(float))])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_every_attribute_is_there_and_of_the_same_shape(ours, theirs, y, early_stopping):
+    one, other = (kind(hidden_layer_sizes=(9, 7), max_iter=3, random_state=0, early_stopping=early_stopping)
+                  .fit(DIGITS, y) for kind in (ours, theirs))
+    learned = [name for name in vars(other) if name.endswith("_") and not name.startswith("_")]
+    assert len(learned) > 10
+    for name in learned:
+        mine, its = getattr(one, name), getattr(other, name)
+        assert (mine is None) == (its is None), name
+        if isinstance(its, list):
+            assert [np.shape(a) for a in mine] == [np.shape(a) for a in its], name
+        elif name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+            assert mine == its, name
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"activation": "tanh", "solver": "sgd", "learning_rate_init": 0.1},
+    {"early_stopping": True, "learning_rate_init": 0.01},
+    {"activation": "logistic", "learning_rate_init": 0.01}, {"activation": "identity"}, {"solver": "lbfgs"},
+    {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.2},
+    {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 0.5}, {"solver": "lbfgs", "alpha": 10.0}], ids=repr)
+def test_it_learns_what_theirs_learns(options):
+    one, other = (kind(hidden_layer_sizes=(50,), max_iter=60, random_state=1, **options).fit(DIGITS[:200], LABELS[:200])
+                  for kind in (NeuralNetworkClassifier, MLPClassifier))
+    assert one.score(DIGITS[200:], LABELS[200:]) == pytest.approx(other.score(DIGITS[200:], LABELS[200:]), abs=0.08)
+    assert one.n_iter_ == pytest.approx(other.n_iter_, rel=0.4)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"solver": "lbfgs"}, {"loss": "poisson"}, {"early_stopping": True, "learning_rate_init": 0.05}], ids=repr)
+def test_it_learns_numbers_as_theirs(options):
+    y = np.exp(Y_NUMBERS / 2)  # which poisson is for
+    one, other = (kind(hidden_layer_sizes=(50,), max_iter=150, random_state=1, **options).fit(X_NUMBERS, y)
+                  for kind in (NeuralNetworkRegressor, MLPRegressor))
+    assert one.score(X_NUMBERS, y) == pytest.approx(other.score(X_NUMBERS, y), abs=0.1)
+
+
+def test_it_warns_as_theirs():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(3\) reached and the optimization hasn't conv"):
+        classifier().fit(DIGITS, LABELS)
+    with pytest.warns(UserWarning, match="larger than sample size. It is going to be clipped"):
+        classifier(batch_size=1000).fit(DIGITS, LABELS)
+    with pytest.warns(ConvergenceWarning, match="lbfgs failed to converge after 3 iteration"):
+        classifier(solver="lbfgs").fit(DIGITS, LABELS)
+
+
+def test_it_says_how_far_it_is(capsys):
+    classifier(verbose=True, n_iter_no_change=1, tol=9.0, max_iter=9, early_stopping=True).fit(DIGITS, LABELS)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("Iteration 1, loss = 2.") and said[1].startswith("Validation score: 0.")
+    assert said[-1] == ("Validation score did not improve more than tol=9.000000 for 1 consecutive epochs. "
+                        "Stopping.")
+
+
+def test_an_adaptive_rate_falls_before_it_stops():
+    net = classifier(solver="sgd", learning_rate="adaptive", n_iter_no_change=1, tol=9.0, max_iter=50,
+                     learning_rate_init=1e-4).fit(DIGITS, LABELS)
+    rates = [record["learning_rate"] for record in net.history_]
+    assert rates[0] == 1e-4 and rates[-1] == pytest.approx(1e-4 / 5**3) and "did not improve" in net.stopped_
+
+
+def test_a_rate_scaled_down_by_the_samples_seen():
+    net = classifier(solver="sgd", learning_rate="invscaling", power_t=0.4).fit(DIGITS, LABELS)
+    assert [record["learning_rate"] for record in net.history_] == pytest.approx([
+        0.001, 0.001 / 301**0.4, 0.001 / 601**0.4])
+
+
+def test_ctrl_c_ends_training_and_what_was_learned_stays():
+    class CtrlC(Callback):
+        def on_epoch_end(self, run):
+            if run.epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        net = classifier(max_iter=5, callbacks=[CtrlC()]).fit(DIGITS, LABELS)
+    assert net.n_iter_ == 2 and net.predict(DIGITS).shape == LABELS.shape
+
+
+def test_a_penalty_shrinks_weights_and_leaves_biases():
+    free, tied = (regressor(alpha=alpha, activation="identity", solver="lbfgs", max_iter=500).fit(
+        X_NUMBERS, Y_NUMBERS + 50) for alpha in (0.0, 1000.0))
+    assert np.linalg.norm(tied.coefs_[0]) < 0.1 * np.linalg.norm(free.coefs_[0])
+    assert tied.predict(X_NUMBERS).mean() == pytest.approx(50, abs=0.5)
+    by_steps = regressor(alpha=1000.0, activation="identity", max_iter=600, learning_rate_init=0.1,
+                         n_iter_no_change=np.inf).fit(X_NUMBERS, Y_NUMBERS + 50)
+    assert by_steps.predict(X_NUMBERS).mean() == pytest.approx(50, abs=0.5)

@@ -1,0 +1,91 @@
+"""Which rows decide when the estimators stop, what they then give back, and how training goes on."""
+
+import pickle
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+import numpy as np
+import scipy.sparse
+from estimators import DIGITS, LABELS, classifier, regressor, same_weights
+from sklearn.base import clone
+
+from byhand import losses
+from byhand.estimator.rows import held_out, numbers_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
+
+
+
+def test_equal_rows_stand_on_the_same_side_whatever_their_order(rng):
+    X = np.repeat(DIGITS[:100], 3, axis=0)
+    strata = np.repeat(LABELS[:100], 3)
+    held = held_out(X, strata, None, 0.2, np.random.default_rng(1))
+    assert (held.reshape(-1, 3).sum(axis=1) % 3 == 0).all()
+    assert held.mean() == pytest.approx(0.2, abs=0.03)
+    for label in range(10):
+        assert 0 < held[strata == label].mean() < 0.5
+    order = rng.permutation(len(X))
+    assert np.array_equal(held_out(X[order], strata[order], None, 0.2, np.random.default_rng(1)), held[order])
+    assert not np.array_equal(held_out(X, strata, None, 0.2, np.random.default_rng(2)), held)
+
+
+def test_a_row_has_a_number_of_its_own():
+    X = np.random.default_rng(0).integers(0, 4, (5000, 8)).astype(np.float64)  # round numbers, whose bits are few
+    distinct, which = np.unique(X, axis=0, return_inverse=True)
+    numbers = numbers_of(X, np.random.default_rng(0))
+    assert len(np.unique(numbers)) == len(distinct)
+    assert len(np.unique(numbers[np.argsort(which)])) == len(distinct)
+    assert np.array_equal(numbers_of(scipy.sparse.csr_array(X), np.random.default_rng(0)), numbers)
+
+
+@pytest.mark.parametrize("early_stopping", [True, "loss"])
+def test_early_stopping_gives_back_the_best_weights(early_stopping):
+    X_val, y_val = DIGITS[200:], LABELS[200:]
+    net = classifier(early_stopping=early_stopping, max_iter=200, learning_rate_init=0.03, n_iter_no_change=3)
+    net.fit(DIGITS[:60], LABELS[:60], X_val=X_val, y_val=y_val)
+    assert "did not improve" in net.stopped_ and net.n_iter_ < 200
+    if early_stopping == "loss":
+        logits = net.decision_function(X_val)
+        assert losses.cross_entropy(logits, y_val) == pytest.approx(min(net.validation_loss_curve_), rel=1e-5)
+    else:
+        assert net.score(X_val, y_val) == net.best_validation_score_ == max(net.validation_scores_)
+    assert len(net.validation_scores_) == len(net.validation_loss_curve_) == len(net.loss_curve_) == net.n_iter_
+
+
+def test_a_validation_set_of_ones_own_is_watched_without_stopping_by_it():
+    weights = np.ones(100)
+    net = regressor().fit(DIGITS[:200], LABELS[:200], X_val=DIGITS[200:], y_val=LABELS[200:], sample_weight_val=weights)
+    assert net.validation_scores_[-1] == pytest.approx(net.score(DIGITS[200:], LABELS[200:]))
+    assert net.history_[-1]["validation_loss"] == net.validation_loss_curve_[-1]
+    assert net.best_loss_ == min(net.loss_curve_)
+
+
+def test_a_learning_loop_of_ones_own_is_told_when_to_stop():
+    net = classifier(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.03)
+    calls = 0
+    while not getattr(net, "stopped_", ""):
+        net.partial_fit(DIGITS, LABELS, classes=range(10))
+        calls += 1
+    assert 4 < calls == len(net.validation_scores_) and "did not improve" in net.stopped_
+    net.partial_fit(DIGITS, LABELS)
+    assert net.stopped_ == ""
+
+
+def test_part_by_part_is_the_same_as_at_once():
+    at_once = classifier(max_iter=4, dropout=0.2).fit(DIGITS, LABELS)
+    parts = classifier(dropout=0.2)
+    for _ in range(4):
+        parts.partial_fit(DIGITS, LABELS, classes=np.unique(LABELS))
+        parts = pickle.loads(pickle.dumps(parts))  # and a network may be laid aside in between
+    assert same_weights(at_once, parts) and parts.loss_curve_ == at_once.loss_curve_ and parts.t_ == at_once.t_
+
+
+def test_a_warm_start_goes_on():
+    net = classifier(warm_start=True).fit(DIGITS, LABELS)
+    before = net.loss_curve_[-1]
+    again = pickle.loads(pickle.dumps(net)).fit(DIGITS, LABELS)
+    net.fit(DIGITS, LABELS)
+    assert same_weights(net, again) and len(net.loss_curve_) == 6 and net.loss_curve_[3] < before
+    assert len(clone(net).fit(DIGITS, LABELS).loss_curve_) == 3
