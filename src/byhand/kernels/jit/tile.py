@@ -157,8 +157,7 @@ class Vectors:
         self.builder.store(value, self.place(base, index, vector)).align = self.bytes
 
     def store_first(self, count: Any, stores: Sequence[tuple[Any, Any, Any, int]]) -> None:
-        """The first `count` numbers, fewer than there are lanes, of each of these vectors; None for all. Each is given
-        as to `store`."""
+        """The first `count` numbers of each of these vectors; None for all. Each is given as to `store`."""
         if count is None:
             for store in stores:
                 self.store(*store)
@@ -177,8 +176,8 @@ class Vectors:
             self.builder.call(store, [value, place, ir.Constant(SHORT, self.bytes), mask])
 
     def store_by_halves(self, count: Any, stores: Sequence[tuple[Any, Any, Any, int]]) -> None:
-        """`store_first` where masks take long: half a vector, if there is so much, then a quarter, and so on. What has
-        gone makes place for what follows."""
+        """`store_first` where masks take long, of fewer numbers than there are lanes: half a vector, if there is so
+        much, then a quarter, and so on. What has gone makes place for what follows."""
         values, gone = [value for value, *_ in stores], ir.Constant(INT, 0)
         for part in halves(self.lanes):
             before, block, after = (self.builder.block, self.builder.append_basic_block(),
@@ -261,15 +260,17 @@ def machine_code(bits: int) -> Any:
     builder = ir.IRBuilder(function.append_basic_block("begin"))
     done = builder.append_basic_block("done")
     height, width, last, *others = function.args
-    cut = builder.icmp_signed("<", last, ir.Constant(INT, VECTOR * 8 // bits))
-    shape = builder.add(height, builder.mul(builder.add(width, width), ir.Constant(INT, 64)))
-    choice = builder.switch(builder.add(shape, builder.select(cut, ir.Constant(INT, 64), ir.Constant(INT, 0))), done)
+    whole = builder.icmp_signed(">=", last, ir.Constant(INT, VECTOR * 8 // bits))
+    if MASKS_APART:
+        whole = ir.Constant(BIT, 0)  # under a mask it is as quick
+    shape = builder.add(builder.mul(width, ir.Constant(INT, 64)), height)
+    choice = builder.switch(builder.add(builder.add(shape, shape), builder.zext(whole, INT)), done)
     for rows, vectors in SHAPES:
-        for is_cut in (False, True):
-            block = builder.append_basic_block(f"tile_{rows}_{vectors}{'_cut' if is_cut else ''}")
-            choice.add_case(ir.Constant(INT, rows + 64 * (2 * vectors + is_cut)), block)
+        for is_whole in (0,) if MASKS_APART else (0, 1):
+            block = builder.append_basic_block(f"tile_{rows}_{vectors}{'_whole' * is_whole}")
+            choice.add_case(ir.Constant(INT, 2 * (64 * vectors + rows) + is_whole), block)
             builder.position_at_end(block)
-            sums_of_products(builder, rows, vectors, last if is_cut else None, *others)
+            sums_of_products(builder, rows, vectors, None if is_whole else last, *others)
             builder.branch(done)
     builder.position_at_end(done)
     builder.ret_void()
