@@ -187,6 +187,20 @@ def test_a_validation_set_of_ones_own_is_used_whole(rng):
     assert run.history[0]["validation_accuracy"] == expected.accuracy
 
 
+def test_callbacks_are_shown_the_validation_of_the_epoch(rng):
+    class Looker(bh.callbacks.Callback):
+        def on_epoch_end(self, run):
+            losses_seen.append(run.validation.loss)
+
+    losses_seen = []
+    model = nn.Sequential(nn.Linear(4, 3, rng))
+    samples = rng.normal(size=(12, 4)).astype(np.float32), np.arange(12) % 3
+    run = bh.fit(model, samples, validation=samples, loss=losses.cross_entropy, rng=rng, epochs=2,
+                 optimizer=SGD(model.parameters(), lr=0.1), callbacks=[Looker()])
+    assert losses_seen == [record["validation_loss"] for record in run.history]
+    assert run.validation.outputs.shape == (12, 3)
+
+
 def test_augmentation_is_for_training_only_and_normalization_for_all(rng):
     def marked(images, rng):
         return images + 100

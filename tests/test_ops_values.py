@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from byhand import Tensor, losses, ops
+from byhand.ops.linear import rows_alone
 
 ACTIVATIONS = {
     "relu": lambda x: max(x, 0),
@@ -307,3 +308,13 @@ PICTURES, FILTERS = np.ones((2, 4, 6, 6)), np.ones((6, 4, 3, 3))
 def test_wrong_inputs_get_a_sentence(f, error, sentence):
     with pytest.raises(error, match=sentence):
         f()
+
+
+def test_rows_alone_are_the_same_to_the_bit_wherever_they_stand():
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(70, 64)).astype(np.float32), rng.normal(size=(10, 64)).astype(np.float32)
+    with rows_alone():
+        whole = ops.linear(x, weight)
+        assert np.array_equal(ops.linear(x[::-1], weight), whole[::-1])
+        assert np.array_equal(ops.linear(x[5:6], weight), whole[5:6])
+    np.testing.assert_allclose(whole, ops.linear(x, weight), rtol=1e-4, atol=1e-5)
