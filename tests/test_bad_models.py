@@ -91,7 +91,7 @@ BAD = {
     "a pickle": (pickle.dumps(Mischief()), "is a pickle, as torch.save writes, which can run code"),
     "a pickle of long ago": (pickle.dumps(Mischief(), protocol=2), "is a pickle"),
     "a PyTorch file": (pytorch_file(), "is a pickle, as torch.save writes, which can run code"),
-    "an ONNX file": (b"\x08\x0a\x12\x06byhand", "is an ONNX file; read it with bh.files.onnx.load"),
+    "an ONNX file": (b"\x08\x0a\x12\x06byhand", "is not an ONNX file, or is damaged"),
     "a zipped model": (gzip.compress(file_with()), "not a safetensors file"),
     "a header of 2**60 bytes": ((2**60).to_bytes(8, "little") + b"{}", "not a safetensors file"),
     "a header of 2**64-1 bytes": (b"\xff" * 8 + b"{}", "not a safetensors file"),

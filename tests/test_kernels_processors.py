@@ -23,7 +23,7 @@ def test_kernels_for_a_lesser_processor(features):
     if lacking:
         pytest.skip(f"this processor has no {', '.join(lacking)}")
     processor = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
-    host = beside("from byhand.kernels.jit.tile import REGISTERS, VECTOR; print((VECTOR, REGISTERS))", **processor)
+    host = beside("from byhand.kernels.jit.vectors import REGISTERS, VECTOR; print((VECTOR, REGISTERS))", **processor)
     assert host.stdout.strip() == str(LESSER[features]), host.stderr
     options = [*FILES, "-q", "-k", "not program", "-p", "no:cacheprovider"]
     tests = beside(f"import pytest, sys; sys.exit(pytest.main({options!r}))", **processor)

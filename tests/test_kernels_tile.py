@@ -8,7 +8,8 @@ from kernel_memory import SIDES, Canaries, GuardPages, beside, on_linux, on_the_
 pytest.importorskip("numba")
 
 from byhand.kernels.jit.cache import kernel
-from byhand.kernels.jit.tile import ADD, BIAS, FRESH, SHAPES, VECTOR, lanes, tile
+from byhand.kernels.jit.tile import ADD, BIAS, FRESH, SHAPES, tile
+from byhand.kernels.jit.vectors import VECTOR, lanes
 
 DTYPES = [np.float32, np.float64]
 

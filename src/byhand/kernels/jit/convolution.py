@@ -13,7 +13,8 @@ from byhand.kernels import reference
 from byhand.kernels.jit.cache import unit
 from byhand.kernels.jit.runs import NOBODY, add_run, pool_run, unpool_run
 from byhand.kernels.jit.sharing import Array, fast, flat, share, share_sum
-from byhand.kernels.jit.tile import ADD, BIAS, FRESH, lanes
+from byhand.kernels.jit.tile import ADD, BIAS, FRESH
+from byhand.kernels.jit.vectors import lanes
 from byhand.kernels.jit.windows import (
     by_channel, by_window, clear, framed_size, pack, pack_back, places, put_in_frame, scratch_size, shape_of,
     slopes_columns, slopes_size, slopes_start, take_from_frame, tiles, unpack, window_numbers

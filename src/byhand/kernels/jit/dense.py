@@ -12,7 +12,8 @@ import numpy as np
 
 from byhand.kernels.jit.cache import unit
 from byhand.kernels.jit.runs import copy_run
-from byhand.kernels.jit.tile import ADD, BIAS, FRESH, lanes
+from byhand.kernels.jit.tile import ADD, BIAS, FRESH
+from byhand.kernels.jit.vectors import lanes
 from byhand.kernels.jit.windows import places, tiles
 
 PANEL = 256  # things summed over at a time: as many as stay in the nearest cache

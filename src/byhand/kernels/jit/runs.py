@@ -2,7 +2,7 @@
 
 Numba turns a loop over thousands of numbers into vectors by itself. A loop over the six or twenty-four channels of a
 pixel, repeated for thousands of pixels, it does number by number, and asks each time anew whether two arrays overlap.
-So the few things that are done to each pixel are written here in the words of `tile.py`: whole vectors first, then
+So the few things that are done to each pixel are written here in the words of `vectors.py`: whole vectors first, then
 what is left.
 """
 
@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from byhand.kernels.jit.tile import BIT, INT, MASKS_APART, Vectors, halves
+from byhand.kernels.jit.vectors import BIT, INT, MASKS_APART, Vectors, halves
 
 BYTE = ir.IntType(8)
 NOBODY = 255  # of a pool's elements: what came out of it is 0, and no slope goes back

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from byhand.kernels.jit.cache import kernel, unit
-from byhand.kernels.jit.tile import BROAD, FLAT, TALL, WIDE, lanes, tile
+from byhand.kernels.jit.tile import BROAD, FLAT, TALL, WIDE, tile
+from byhand.kernels.jit.vectors import lanes
 from byhand.kernels.reference import Window
 
 
