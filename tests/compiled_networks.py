@@ -17,8 +17,6 @@ NETWORKS = {
     "linear": (DIGIT, lambda r: [nn.Flatten(), nn.Linear(144, 5, r)]),
     "perceptron": (DIGIT, lambda r: [nn.Flatten(), nn.Linear(144, 17, r), nn.ReLU(), nn.Linear(17, 5, r)]),
     "no biases": ((40,), lambda r: [nn.Linear(40, 33, r, bias=False), nn.ReLU(), nn.Linear(33, 5, r, bias=False)]),
-    "dropout": (DIGIT, lambda r: [nn.Flatten(), nn.Dropout(0.2), nn.Linear(144, 20, r), nn.ReLU(), nn.Dropout(0.5),
-                                  nn.Linear(20, 5, r)]),
     "every activation": ((6,), lambda r: [layer for bend in activations(r) for layer in (nn.Linear(6, 6, r), bend)]
                          + [nn.Linear(6, 5, r)]),
     "features": (COLOUR, lambda r: [nn.Flatten(), nn.Linear(270, 20, r), nn.BatchNorm1d(20), nn.ReLU(),

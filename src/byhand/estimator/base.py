@@ -159,8 +159,11 @@ class NeuralNetwork(Learned, Parameters):
             rows, targets, weights = rows[~held], targets[~held], None if weights is None else weights[~held]
         self._meet(targets, weights)
         weights = self._weighted(targets, weights)
-        if weights is not None and 0 < np.count_nonzero(weights) < len(weights):  # of a class that does not count
-            rows, targets, weights = rows[weights > 0], targets[weights > 0], weights[weights > 0]
+        if weights is not None and not weights.all():  # of a class that does not count
+            counts = weights > 0
+            if not counts.any():
+                raise ValueError("class_weight leaves no sample with a weight above 0: there is nothing to learn from.")
+            rows, targets, weights = rows[counts], targets[counts], weights[counts]
         self._mean_weight = 1.0 if weights is None else float(weights.mean())
         train = self._dataset(rows, targets, weights)
         return train, None if judge is None else self._dataset(*judge[:2], self._weighted(*judge[1:]))
