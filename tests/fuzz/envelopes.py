@@ -128,11 +128,11 @@ def inside_onnx(content: bytes, rng: Random) -> Opened | None:
     except (DecodeError, IndexError, ValueError):
         return None
 
-    def close(inner: bytes) -> bytes:
+    def close(changed: bytes) -> bytes:
         try:
-            chosen.ParseFromString(inner)
+            chosen.ParseFromString(changed)
         except DecodeError:
-            return content
+            return content.replace(inner, changed, 1)  # under a length that is wrong now
         return bytes(file.SerializeToString())
 
     if chosen in file.metadata_props and isinstance(chosen.value, str) and rng.random() < 0.8:

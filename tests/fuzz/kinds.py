@@ -4,6 +4,7 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,8 @@ from byhand.pictures import find_many, prepare, read_picture
 from byhand.recipes import open_run, run_recipe, sentence
 from byhand.recipes.run import read_result
 
+if find_spec("onnx"):
+    import_module("byhand.files.onnx")  # before anybody looks at the clock
 MOST_INPUTS = 4096  # numbers in a sample that a model is tried on
 
 
@@ -136,6 +139,12 @@ def onnx_files() -> Iterator[tuple[str, bytes]]:
     for name, (given, operators) in OPERATORS.items():
         text = f'<ir_version: 8, opset_import: ["" : 18]> g ({given}) => (float[N,M] y) {{ {operators} }}'
         yield name, onnx.parser.parse_model(text).SerializeToString()
+
+
+def read_onnx(path: Path) -> None:
+    """As `read_model`, by the readable kernels, which are there at once."""
+    with bh.kernels.using("numpy"):
+        read_model(path)
 
 
 def scalar_files() -> Iterator[tuple[str, bytes]]:
@@ -273,7 +282,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("picture", read_picture, picture_files, inside_png),
     Kind("digit", read_digits, digit_files, inside_png),
     Kind("model", read_model, model_files, inside_safetensors),
-    *([Kind("onnx", read_model, onnx_files, inside_onnx, file="input.onnx")] if find_spec("onnx") else []),
+    *([Kind("onnx", read_onnx, onnx_files, inside_onnx, file="input.onnx")] if find_spec("onnx") else []),
     Kind("scalar", read_model, scalar_files),
     Kind("json", read_model, json_files),
     Kind("measurements", lambda path: in_words(facts(str(path), read(path)), 80), measured_files),
