@@ -45,7 +45,7 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
       byhand export first-run --to c --out digits.c --int8
       byhand export digits.safetensors --to json
     """
-    from byhand.files.reading import model_file, open_model
+    from byhand.files.reading import model_file, stored_model
 
     for given, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
                                  (fold, "--fold-batch-norm", "onnx")):
@@ -53,7 +53,7 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
             raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
     if source is not None and not int8:
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
-    saved, file = open_model(model), model_file(model)
+    saved, file = stored_model(model), model_file(model)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")

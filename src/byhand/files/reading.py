@@ -20,6 +20,7 @@ from byhand.files.first_bytes import is_onnx
 from byhand.files.folding import in_a_row
 from byhand.files.model import SavedModel
 from byhand.files.scalar_json import read_scalar_json
+from byhand.files.shapes import shape_after
 from byhand.nn.module import ShapeError
 from byhand.tensor import Tensor
 
@@ -47,10 +48,15 @@ def model_file(path: Path) -> Path:
 
 
 def open_model(path: Path) -> SavedModel:
-    """What is in a model file of any kind, or in a run folder.
+    """What is in a model file of any kind, or in a run folder, for all that judges a network: it answers with logits.
 
     Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
     """
+    return with_logits(stored_model(path))
+
+
+def stored_model(path: Path) -> SavedModel:
+    """What is in a model file of any kind, or in a run folder, as it is. Raises what `open_model` raises."""
     folder, path = path, model_file(path)
     if folder.is_dir() and not path.is_file():
         seed = min(folder.glob(f"*/{path.name}"), default=None)  # several seeds have a folder each
@@ -71,7 +77,7 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     if is_onnx(path):
         from byhand.files import onnx  # which needs a package that not everybody has
 
-        return with_logits(onnx.load(path))
+        return onnx.load(path)
     with path.open("rb") as file:
         start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
     first = b"" if b"\0" in start else start.lstrip()[:1]
@@ -81,16 +87,21 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
 
 
 def with_logits(saved: SavedModel) -> SavedModel:
-    """The same model without the last Softmax, or the Sigmoid of a single answer, with which other programs end their
-    networks. All that judges a network here takes logits, and makes probabilities of them itself."""
-    from byhand.files.onnx.shapes import shape_after  # by arithmetic: whatever the file claims, nothing is run
-
+    """The same model without a last Softmax, or the Sigmoid of a single answer, with which many networks end. All that
+    judges a network here takes logits, and makes probabilities of them itself."""
     network = saved.model
-    if isinstance(network, nn.Sequential) and len(network) > 1:
-        single = shape_after(network, saved.input_shape) == (1,)
-        if isinstance(network[-1], nn.Softmax) or (single and isinstance(network[-1], nn.Sigmoid)):
-            return replace(saved, model=network[:-1])
+    if isinstance(network, nn.Sequential) and len(network) > 1 and (
+            isinstance(network[-1], nn.Softmax) or (isinstance(network[-1], nn.Sigmoid) and has_one_answer(saved))):
+        return replace(saved, model=network[:-1])
     return saved
+
+
+def has_one_answer(saved: SavedModel) -> bool:
+    """Whether a single number comes of a sample; False if the file does not say what a sample is."""
+    try:  # by arithmetic: whatever the file claims, nothing is run
+        return bool(saved.input_shape) and shape_after(saved.model, saved.input_shape) == (1,)
+    except ValueError:  # which is said where samples go in
+        return False
 
 
 def on_arrays(net: scalar.Net) -> SavedModel:

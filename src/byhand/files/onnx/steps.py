@@ -20,7 +20,7 @@ from byhand import nn
 from byhand.files.architecture import DEEPEST, MOST_LAYERS
 from byhand.files.model import LARGEST_INPUT, MOST_DIMENSIONS
 from byhand.files.onnx.node import Node
-from byhand.files.onnx.shapes import Shape, shape_after
+from byhand.files.shapes import Shape, shape_after
 
 Array = np.ndarray[Any, Any]
 

@@ -19,7 +19,7 @@ from byhand.data import Normalize
 from byhand.files.folding import without_batch_norm
 from byhand.files.model import SavedModel, check_readable, metadata_of
 from byhand.files.onnx.library import checker, helper, numpy_helper, onnx
-from byhand.files.onnx.shapes import Shape, shape_after
+from byhand.files.shapes import Shape, shape_after
 
 Array = np.ndarray[Any, Any]
 OPSET = 21
