@@ -128,6 +128,13 @@ def test_rows_of_a_table_go_in_as_numbers(rng, tmp_path):
     np.testing.assert_allclose(run(tmp_path / "model.onnx", rows), saved.predict(rows), rtol=1e-5, atol=1e-5)
 
 
+def test_only_pictures_go_in_as_bytes(rng, tmp_path):
+    rows = rng.normal(5, 2, (9, 3, 4)).astype(np.float32)  # of two axes, a series of numbers
+    saved = SavedModel(nn.Sequential(nn.Flatten(), nn.Linear(12, 2, rng)), (3, 4), Normalize(5.0, 2.0, scale=1.0))
+    bh.files.onnx.save(saved, tmp_path / "model.onnx", preprocessing=True)
+    np.testing.assert_allclose(run(tmp_path / "model.onnx", rows), saved.predict(rows), rtol=1e-5, atol=1e-5)
+
+
 # --- batch norm folded ------------------------------------------------------------------------------------------------
 
 

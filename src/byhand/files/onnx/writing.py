@@ -39,7 +39,7 @@ def save(model: SavedModel | nn.Module, path: str | os.PathLike[str], *, preproc
     'output', the logits; both are float32, or float64 if the network is.
 
     preprocessing: put the normalization into the graph too, which then takes raw samples: pictures as bytes (uint8),
-    rows of a table as numbers. Without it the graph takes what is already normalized, as the network itself does.
+    everything else as numbers. Without it the graph takes what is already normalized, as the network itself does.
     fold_batch_norm: work each batch norm that follows a convolution or a linear layer into the weights of that layer,
     which gives the same answers in fewer steps.
 
@@ -143,7 +143,7 @@ def precision_of(model: nn.Module) -> np.dtype[Any]:
 
 def write_preprocessing(graph: Graph, x: str, shape: Shape, normalize: Normalize | None) -> str:
     """Raw samples in, x · scale - shift out, as `Normalize` does it."""
-    graph.bytes_in = len(shape) > 1
+    graph.bytes_in = len(shape) == 3  # pictures
     if graph.bytes_in:
         x = graph.add("Cast", "numbers", x, to=helper.np_dtype_to_tensor_dtype(graph.kind))
     if normalize is None:
