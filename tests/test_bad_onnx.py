@@ -168,6 +168,10 @@ BAD = {
     "a stride of 0": (pictures(node("Conv", "x K", strides=[0, 1]), K=CONV), "needs its stride to be a whole number"),
     "padding beyond memory": (pictures(node("Conv", "x K", pads=[2**40] * 4, strides=[2**40] * 2), K=CONV),
                               "is beyond 16,777,216 numbers"),
+    **{f"{name} with padding beyond memory": (pictures(node(operator, "x", kernel_shape=[2**20] * 2, pads=[2**19] * 4,
+                                                            strides=[2**20] * 2, **options)),
+                                              "is beyond 16,777,216 numbers")
+       for name, operator, options in (("a pool", "MaxPool", {}), ("a mean", "AveragePool", {"count_include_pad": 1}))},
     "a pool beyond the picture": (pictures(node("MaxPool", "x", kernel_shape=[2**60, 2**60])), "cannot read samples"),
     "a sample beyond memory": (sized(100_000, 100_000), "is beyond 16,777,216 numbers"),
     "a sample of many dimensions": (sized(*[1] * 20), "or 8 dimensions"),

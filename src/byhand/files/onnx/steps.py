@@ -72,7 +72,7 @@ class Step:
         """The next step, by a layer. Raises ValueError if the layer cannot read what is here."""
         shape = shape_after(layer, self.shape)
         check_size(shape)
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):  # what has a window pads its pictures
             check_size((self.shape[0], *(n + 2 * p for n, p in zip(self.shape[1:], layer.window.padding, strict=True))))
         return self.next(layer, shape, arrays)
 
