@@ -59,6 +59,9 @@ def networks():
         yield pytest.param(lambda rng, make=make: nn.Sequential(make(rng)),
                            lambda name=name: t.Sequential(THEIRS[name]()), shape, id=name)
     yield pytest.param(reader, their_reader, (3, 2, 14, 10), id="a reader")
+    yield pytest.param(lambda rng: nn.Sequential(nn.Conv2d(2, 4, 3, rng), nn.GlobalAvgPool2d(), nn.Linear(4, 3, rng)),
+                       lambda: t.Sequential(t.Conv2d(2, 4, 3), THEIRS["GlobalAvgPool2d"](), t.Linear(4, 3)),
+                       (3, 2, 6, 6), id="layers after a global pool")
 
 
 def reader(rng):
