@@ -135,6 +135,24 @@ def test_only_pictures_go_in_as_bytes(rng, tmp_path):
     np.testing.assert_allclose(run(tmp_path / "model.onnx", rows), saved.predict(rows), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("theirs", [False, True])
+def test_the_normalization_can_be_told_where_the_file_says_none(theirs, rng, tmp_path):
+    model, path, pictures = small(rng), tmp_path / "model.onnx", rng.integers(0, 256, (4, 1, 6, 6)).astype(np.uint8)
+    for said, told, used in ((None, None, None), (None, Normalize(0.1, 0.3), Normalize(0.1, 0.3)),
+                             (Normalize(0.5, 0.5), Normalize(0.1, 0.3), Normalize(0.5, 0.5))):
+        bh.files.onnx.save(SavedModel(model, (1, 6, 6), said), path, preprocessing=True)
+        if theirs:
+            file = onnx.load(path)
+            del file.metadata_props[:]
+            onnx.save(file, path)
+        found = bh.files.onnx.load(path, normalize=told)
+        assert theirs or found.normalize == used
+        np.testing.assert_allclose(found.predict(pictures), bh.predict(model, pictures, normalize=used), rtol=1e-4,
+                                   atol=1e-4)
+    with pytest.raises(ValueError, match="normalize must be a byhand.data.Normalize or None, got 0.5"):
+        bh.files.onnx.load(path, normalize=0.5)
+
+
 # --- batch norm folded ------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ allocated on its word alone.
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ MOST_NODES = 10_000
 NUMBERS = (*FLOATS, onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 
 
-def load(path: str | os.PathLike[str]) -> SavedModel:
+def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> SavedModel:
     """Read an ONNX file: one that `save` wrote, which comes back as it was, or the feed-forward graph of another
     program, such as `torch.onnx.export` and `skl2onnx` write.
 
@@ -43,9 +44,14 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     biases that the file adds are the layers' own. A classifier's labels are left out: the network answers with the
     probabilities, or whatever else the file's float output is.
 
+    normalize: how samples were normalized in training, where the file itself does not say so. Most do not, and a
+    network that was trained on numbers around 0 answers worse on pixels from 0 to 255.
+
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file, such as the first operator
-    that byhand has no layer for; OSError if there is no file.
+    that byhand has no layer for; ValueError for a `normalize` that is none; OSError if there is no file.
     """
+    if not isinstance(normalize, Normalize | None):
+        raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {normalize!r}.")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no model file {path}.")
@@ -60,10 +66,10 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} is not an ONNX file, or is damaged ({short(error)}).") from None
     try:
         with np.errstate(all="ignore"):  # numbers that are too large, or none
-            own = from_metadata(file, size)
-            return from_graph(file, size) if own is None else own
+            saved = from_metadata(file, size) or from_graph(file, size)
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} cannot become a network: {short(error)}.") from None
+    return saved if saved.normalize else replace(saved, normalize=normalize)
 
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
