@@ -159,6 +159,25 @@ def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):
         assert read(tmp_path / "d").recipe == "scalar network"
 
 
+@pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n", " " * 40, "\n\n\t\r\n" * 20])
+def test_what_editors_put_before_json_is_no_part_of_it(before, tmp_path):
+    saved, inputs = exported.saved("linear"), exported.samples("linear")
+    path = tmp_path / "model"
+    model_json.save(saved, path)
+    path.write_text(before + path.read_text(encoding="utf-8"), encoding="utf-8")
+    assert np.array_equal(bh.load(path).predict(inputs), saved.predict(inputs))
+    path.write_text(before + json.dumps(TINY), encoding="utf-8")
+    assert bh.load(path).recipe == "scalar network"
+
+
+@pytest.mark.parametrize("bracket", ["{", "["])
+def test_a_length_that_looks_like_json_is_still_a_length(bracket, tmp_path):
+    header = json.dumps({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).ljust(ord(bracket)).encode()
+    (tmp_path / "model").write_bytes(ord(bracket).to_bytes(8, "little") + header + b"\0")
+    with pytest.raises(ModelFileError, match="holds weights but no byhand network"):
+        bh.load(tmp_path / "model")
+
+
 def test_commands_take_it(here, digits_model):
     model_json.save(bh.load(digits_model), "digits.json")
     code, out, _ = here("evaluate", "digits.json", "--data", "mini", "--json")

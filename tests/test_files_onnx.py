@@ -149,7 +149,7 @@ def test_the_normalization_can_be_told_where_the_file_says_none(theirs, rng, tmp
         assert theirs or found.normalize == used
         np.testing.assert_allclose(found.predict(pictures), bh.predict(model, pictures, normalize=used), rtol=1e-4,
                                    atol=1e-4)
-    with pytest.raises(ValueError, match="normalize must be a byhand.data.Normalize or None, got 0.5"):
+    with pytest.raises(ValueError, match=r"normalize must be a byhand\.data\.Normalize or None, got 0\.5"):
         bh.files.onnx.load(path, normalize=0.5)
 
 

@@ -1,6 +1,7 @@
 """What kind of file it is, by how it begins. Names can be wrong, and a file of the wrong kind deserves a better answer
 than that it is damaged."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 FIELDS = bytes(number << 3 | wire for number, wire in ((2, 2), (3, 2), (4, 2), (5, 0), (6, 2), (7, 2), (8, 2)))
@@ -19,6 +20,14 @@ def is_pickle(path: Path) -> bool:
     start = beginning(path)
     zipped = start.startswith(b"PK") and b"data.pkl" in start
     return zipped or (start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5") and not is_safetensors(start))
+
+
+def json_bracket(path: Path) -> bytes:
+    """What JSON begins with, b"{" or b"[", whatever blanks or mark some editors put before it; b"" for all that is no
+    JSON. (A safetensors file can begin so too, with a length, whose highest bytes are 0.)"""
+    start = beginning(path)
+    first = start.removeprefix(BOM_UTF8).lstrip()[:1]
+    return first if first in (b"{", b"[") and b"\0" not in start[:8] else b""
 
 
 def is_safetensors(start: bytes) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from byhand import nn, scalar
 from byhand.data import Normalize
 from byhand.files import model, model_json
-from byhand.files.first_bytes import is_onnx
+from byhand.files.first_bytes import is_onnx, json_bracket
 from byhand.files.folding import in_a_row
 from byhand.files.model import SavedModel
 from byhand.files.scalar_json import read_scalar_json
@@ -78,12 +78,12 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         from byhand.files import onnx  # which needs a package that not everybody has
 
         return onnx.load(path)
-    with path.open("rb") as file:
-        start = file.read(8)  # of a safetensors file: a length, whose highest bytes are 0
-    first = b"" if b"\0" in start else start.lstrip()[:1]
-    if first == b"[":
-        return on_arrays(read_scalar_json(path))
-    return model_json.load(path) if first == b"{" else model.load(path)
+    match json_bracket(path):
+        case b"[":
+            return on_arrays(read_scalar_json(path))
+        case b"{":
+            return model_json.load(path)
+    return model.load(path)
 
 
 def with_logits(saved: SavedModel) -> SavedModel:
