@@ -127,6 +127,21 @@ def test_a_scalar_network_reads_pictures_too(model, here):
     assert (code, err) == (0, "") and list(image["probabilities"]) == list("0123456789")
 
 
+@pytest.mark.parametrize("kind", ["json", "onnx"])
+def test_a_model_of_another_format_reads_the_same(kind, model, here):
+    if kind == "onnx":
+        pytest.importorskip("onnx")
+    here("export", model, "--to", kind, *["--preprocessing"] * (kind == "onnx"), "-q")
+    (_, expected, _), (code, out, err) = (here("predict", path, "photos") for path in (model, f"run/model.{kind}"))
+    assert (code, err) == (0, "") and out == expected
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "predict", "show"])
+def test_the_help_says_which_models_it_takes(command, here):
+    assert "a run folder, or a model file of any kind (byhand's own, ONNX, JSON)." in " ".join(
+        here(command, "--help")[1].split())
+
+
 def test_a_model_of_two_digits_knows_two(model, here, tiny):
     here("train", "binary-zero-one", "--data", tiny, "--epochs", 30, "--out", "two", "-q")
     code, out, _ = here("predict", "two", "photos/c.png", "--json")

@@ -22,7 +22,7 @@ def evaluate(model: Path, source: str | None, confidence: float | None, mistakes
              as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a saved model on a test set.
 
-    MODEL is a run folder, a file that byhand train saved, or the JSON weights of a scalar network.
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
 
     \b
       byhand evaluate first-run

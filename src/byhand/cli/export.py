@@ -37,8 +37,9 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
     """Write a saved model in another format.
 
     onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
-    a person can read, and scalar-json the layout of the scalar tutorial. MODEL is a run folder or a model file.
-    docs/formats.md says which layers go where.
+    a person can read, and scalar-json the layout of the scalar tutorial. docs/formats.md says which layers go where.
+
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
 
     \b
       byhand export first-run --to onnx --preprocessing

@@ -44,9 +44,9 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
             as_json: bool, quiet: bool, debug: bool) -> int:
     """Read pictures of digits.
 
-    MODEL is a run folder, a model file, or the JSON weights of a scalar network. IMAGE is a picture, a folder of
-    pictures, or - for standard input: a scan, a photograph of pen on paper, dark on light or light on dark. It is
-    prepared as MNIST was. A model of something else gets it in its own size and colours.
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). IMAGE is a
+    picture, a folder of pictures, or - for standard input: a scan, a photograph of pen on paper, dark on light or light
+    on dark. It is prepared as MNIST was. A model of something else gets it in its own size and colours.
 
     \b
       byhand predict runs/five digit.jpg

@@ -24,7 +24,9 @@ def show(model: Path, file: Path | None, source: str | None, index: int, out: Pa
 
     Its layers and parameters, the weights of its first layer, and the way of one image through it: if no other is
     given, the first test sample of the data that the run was trained on, or for a file the first digit of mini, if it
-    reads such images. MODEL is a run folder, a model file, or the JSON weights of a scalar network.
+    reads such images.
+
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
 
     \b
       byhand show first-run
