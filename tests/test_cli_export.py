@@ -11,6 +11,7 @@ from command_line import the_object
 
 import byhand as bh
 from byhand import nn, scalar
+from byhand.data import Normalize
 from byhand.files import c
 from byhand.files.scalar_json import read_scalar_json, write_scalar_json
 
@@ -96,6 +97,28 @@ def test_onnx_is_written_as_asked(run, here):
     assert (code, err) == (0, "") and "onnxruntime.InferenceSession('run/model.onnx')" in out
     onnx.save(bh.load(run / "model.safetensors"), "again.onnx", preprocessing=True, fold_batch_norm=True)
     assert Path("again.onnx").read_bytes() == (run / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("normalize", [Normalize(0.13, 0.31), Normalize((0.1, 0.2, 0.3), (0.5, 0.6, 0.7)), None])
+@pytest.mark.parametrize("preprocessing", [[], ["--preprocessing"]])
+def test_the_lines_that_use_onnx_normalize_what_the_graph_does_not(preprocessing, normalize, rng, here):
+    runtime = pytest.importorskip("onnxruntime")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 5, rng))
+    bh.save(model, "model.safetensors", input_shape=(3, 4, 4), normalize=normalize)
+    samples = rng.integers(0, 256, (6, 3, 4, 4)).astype(np.uint8 if preprocessing else np.float32)
+    code, out, err = here("export", "model.safetensors", "--to", "onnx", *preprocessing)
+    lines = [line.strip() for line in out.partition("\n\n")[2].splitlines()]
+    assert (code, err, len(lines)) == (0, "", 2 if preprocessing or normalize is None else 3)
+    namespace = {"onnxruntime": runtime, "np": np, "samples": samples}
+    exec("\n".join(lines), namespace)
+    np.testing.assert_allclose(namespace["logits"], bh.predict(model, samples, normalize=normalize), rtol=1e-4,
+                               atol=1e-4)
+
+
+def test_an_export_keeps_the_last_softmax(rng, here):
+    bh.save(nn.Sequential(nn.Linear(4, 3, rng), nn.Softmax()), "model.safetensors", input_shape=(4,))
+    assert here("export", "model.safetensors", "--to", "json")[0] == 0
+    assert isinstance(bh.load("model.json").model[-1], nn.Softmax)
 
 
 def test_the_lines_that_use_it_can_be_run(run, here):

@@ -90,8 +90,10 @@ def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: 
     if form == "onnx":
         onnx = import_module("byhand.files.onnx")  # which needs a package that not everybody has
         onnx.save(saved, out, preprocessing=preprocessing, fold_batch_norm=fold)
-        return [f"session = onnxruntime.InferenceSession({str(out)!r})",
-                'logits = session.run(None, {"input": samples})[0]']
+        start = f"session = onnxruntime.InferenceSession({str(out)!r})"
+        if preprocessing or saved.normalize is None:
+            return [start, 'logits = session.run(None, {"input": samples})[0]']
+        return [start, normalizing(saved), 'logits = session.run(None, {"input": normalized})[0]']
     if form == "json":
         byhand.files.model_json.save(saved, out)
         return [f"saved = bh.load({str(out)!r})", "logits = saved.predict(samples)"]
@@ -101,6 +103,17 @@ def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: 
     write_scalar_json(on_numbers(saved), out)
     return [f"net = byhand.files.scalar_json.read_scalar_json({str(out)!r})",
             "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
+
+
+def normalizing(saved: "SavedModel") -> str:
+    """The line that makes of raw samples what a network takes, as `Normalize` does it."""
+    from byhand.files.onnx.writing import precision_of
+
+    assert saved.normalize is not None
+    shape = (-1, *[1] * (len(saved.input_shape) - 1))
+    mean, std = (f"np.reshape({value}, {shape})" if isinstance(value, tuple) else str(value)
+                 for value in (saved.normalize.mean, saved.normalize.std))
+    return f"normalized = ((samples * {saved.normalize.scale} - {mean}) / {std}).astype('{precision_of(saved.model)}')"
 
 
 def in_words(facts: dict[str, Any]) -> str:
