@@ -7,6 +7,7 @@ from dataclasses import replace
 import exported
 import markdown
 import numpy as np
+import onnx_answers
 import pytest
 from c_compiler import STRICT, Compiled, gcc, needs_gcc
 from networks import assert_same
@@ -51,6 +52,20 @@ def test_what_is_claimed_of_safetensors_and_json(layer, tmp_path):
         again = bh.load(tmp_path / name).model
         assert layer in exported.layers_of(again)
         assert_same(again.state_dict(), saved.model.state_dict())
+
+
+@pytest.mark.parametrize("layer", ROWS)
+def test_what_is_claimed_of_onnx(layer, tmp_path):
+    onnx = pytest.importorskip("byhand.files.onnx")
+    assert ROWS[layer]["ONNX"] == "yes"
+    name = network_with(layer)
+    saved, inputs = exported.saved(name), exported.samples(name)
+    onnx.save(saved, tmp_path / "network.onnx")
+    np.testing.assert_allclose(onnx_answers.run(tmp_path / "network.onnx", inputs), saved.predict(inputs), rtol=1e-5,
+                               atol=1e-5)
+    again = bh.load(tmp_path / "network.onnx").model
+    assert layer in exported.layers_of(again)
+    assert_same(again.state_dict(), saved.model.state_dict())
 
 
 @needs_gcc
@@ -99,6 +114,36 @@ def test_what_each_format_keeps(tmp_path, rng):
     }
     assert rows.keys() == kept.keys() and all(all(true) for true in kept.values())
     assert [row["JSON"] for row in rows.values()] == ["yes"] * 6 + ["any number"]
+
+
+def test_what_onnx_keeps(tmp_path, rng):
+    pytest.importorskip("onnx")
+    rows = table("what it keeps")
+    saved = exported.saved("convolution", Normalize(0.1, 0.3), classes=tuple("abcde"), recipe="lenet",
+                           metrics={"test_accuracy": 0.9876})
+    norms, rowwise = exported.saved("features"), exported.saved("linear")
+    path, pictures = tmp_path / "model.onnx", rng.integers(0, 256, (3, 1, 8, 8)).astype(np.uint8)
+
+    def written(model, **options):
+        bh.files.onnx.save(model, path, **options)
+        return bh.load(path)
+
+    again = written(saved, preprocessing=True)
+    answers = onnx_answers.run(path, pictures)  # three at a time, as bytes
+    kept = {  # what the row says, and whether it is true
+        "normalization": ("in the graph, with `--preprocessing`",
+                          np.allclose(answers, saved.predict(pictures), rtol=1e-4, atol=1e-4)),
+        "names of the classes": ("in the metadata", again.classes == saved.classes),
+        "accuracy and recipe": ("in the metadata", again.metrics == saved.metrics and again.recipe == "lenet"),
+        "float64": ("yes", written(replace(rowwise, model=rowwise.model.to(np.float64))).model[0].weight.dtype == "f8"),
+        "batch norms as layers": ("yes, without `--fold-batch-norm`",
+                                  repr(written(norms).model) == repr(norms.model)
+                                  != repr(written(norms, fold_batch_norm=True).model)),
+        "can go on learning": ("yes, read back by byhand", all(p.requires_grad for p in again.model.parameters())),
+        "samples at a time": ("any number", len(answers) == 3),
+    }
+    assert {name: row["ONNX"] for name, row in rows.items()} == {name: says for name, (says, _) in kept.items()}
+    assert all(true for _, true in kept.values())
 
 
 def double(folder):
