@@ -153,6 +153,9 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["nan.safetensors", "--to", "c"], 1, "linear_1_bias has a number that is infinite or none at all"),
     (["nan.safetensors", "--to", "json"], 1, "bias has a number that is infinite or none at all, which JSON cannot"),
     (["nothing.safetensors", "--to", "c"], 1, "does not say what it reads; save it with input_shape="),
+    (["nothing.safetensors", "--to", "onnx"], 1, r"does not say the shape .*; write it again with bh.save\("),
+    (["net.wt", "--to", "json"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
+    (["net.wt", "--to", "onnx"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
 ]
 
 
@@ -162,6 +165,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
 def test_an_error_is_one_sentence_and_nothing_is_written(words, code, sentence, as_json, here, rng):
     Path("folder").mkdir()
     Path("text").write_text("hello")
+    write_scalar_json(scalar.Net([4, 3, 2], Random(0)), "net.wt")
     layer = nn.Linear(2, 2, rng)
     bh.save(layer, "model.safetensors", input_shape=(2,))
     bh.save(nn.Flatten(), "nothing.safetensors")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import byhand as bh
 from byhand import nn, scalar
 from byhand.data import Normalize
-from byhand.files import SavedModel, c
+from byhand.files import SavedModel, c, model_json
 from byhand.files.architecture import LAYERS
 from byhand.files.c.source import in_a_comment, library
 from byhand.files.reading import on_arrays
@@ -162,6 +162,21 @@ def test_it_says_what_it_is(tmp_path):
     weights = 4 * (6 * 9 + 6 + 54 * 5 + 5 + 2)
     assert f"{weights:,} bytes for the weights" in top and "1,120 bytes of RAM" in top  # 64 and 216 floats
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_several_outputs_without_names_may_be_no_classes(tmp_path, rng):
+    top = written(tmp_path, SavedModel(nn.Linear(6, 4, rng), (6,)))
+    assert "Answers   4 numbers; if these are classes, the largest wins." in top and "for each class" not in top
+
+
+@pytest.mark.parametrize("write", [lambda net: c.save(net, "net.c"), lambda net: c.save(net, "net.c", int8=True),
+                                   c.quantized, lambda net: model_json.save(net, "net.json")],
+                         ids=["c", "int8", "quantized", "json"])
+def test_a_network_alone_is_refused_in_a_sentence(write, tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"Linear is no SavedModel; pass what bh.load gives, or bh.files.Sav"):
+        write(nn.Linear(6, 4, rng))
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_what_is_used_is_in_it(tmp_path):

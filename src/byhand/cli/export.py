@@ -60,12 +60,25 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
+    if form in ("json", "onnx"):
+        check_place_for(saved, form, file)
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
     use = write(saved, out, form, preprocessing, fold)
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
+
+
+def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
+    """Raises ValueError for a model that this format has no place for, in the words of the command."""
+    from byhand.files.reading import FirstPixels
+
+    if any(isinstance(layer, FirstPixels) for _, layer in saved.model.named_modules()):
+        raise ValueError(f"{file} is a scalar network, and a scalar network can be exported as c or scalar-json.")
+    if form == "onnx" and not saved.input_shape:
+        raise ValueError(f"{file} does not say the shape of a sample, which an ONNX file needs; write it again with "
+                         "bh.save(model, path, input_shape=(1, 28, 28)), or whatever the shape is, and export that.")
 
 
 def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,

@@ -22,6 +22,8 @@ LAYERS: dict[str, type[nn.Module]] = {
         nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh)
 }
 ARGUMENTS = {name: inspect.signature(layer).parameters for name, layer in LAYERS.items()}
+NORMS = {"BatchNorm1d": ("num_features", 4), "BatchNorm2d": ("num_features", 4), "LayerNorm": ("normalized_shape", 2)}
+"""Layers that fill their arrays when they are made: the option that tells how large these are, and how many."""
 MOST_LAYERS = 2_000
 DEEPEST = 16
 
@@ -93,6 +95,10 @@ def build_part(plan: Any, budget: Budget, depth: int) -> nn.Module:
     if "rng" in arguments:
         nothing = nn.init.unallocated
         values |= {"rng": np.random.default_rng(0), "weight_init": nothing, "bias_init": nothing}
+    if plan["type"] in NORMS:
+        option, arrays = NORMS[plan["type"]]
+        if 4 * arrays * np.prod(values.get(option, 0), dtype=float) > budget.weight_bytes:  # before they are made
+            raise ValueError("it claims more weights than the file holds")
     try:
         part = layer(**values)
     except TypeError as error:

@@ -101,6 +101,13 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     write_atomically(path, content)
 
 
+def must_be_saved(saved: Any) -> None:
+    """Raises ValueError for what is no SavedModel, such as the network alone."""
+    if not isinstance(saved, SavedModel):
+        raise ValueError(f"{type(saved).__name__} is no SavedModel; pass what bh.load gives, or "
+                         "bh.files.SavedModel(network, input_shape=(1, 28, 28)), or whatever the shape of a sample is.")
+
+
 def metadata_of(saved: SavedModel) -> dict[str, str]:
     """All that a file says of a model beside its numbers. Raises ValueError for what it cannot say."""
     if not isinstance(saved.normalize, Normalize | None):

@@ -22,7 +22,7 @@ import numpy as np
 
 from byhand.atomic import write_atomically
 from byhand.files.architecture import describe
-from byhand.files.model import MOST_DIMENSIONS, ModelFileError, SavedModel, read
+from byhand.files.model import MOST_DIMENSIONS, ModelFileError, SavedModel, must_be_saved, read
 from byhand.files.plain_json import as_json, from_json, is_number, read_json
 from byhand.terminal import short
 
@@ -37,8 +37,9 @@ def save(saved: SavedModel, path: str | os.PathLike[str]) -> None:
 
     What is to be written is read first, by the rules of `load`, so no file is written that could not be read again.
     Raises ValueError if it could not, such as for a layer of your own, for numbers that are not finite, or for more
-    than 2,000,000 of them; OSError if the file cannot be written.
+    than 2,000,000 of them, and for a network that is no SavedModel; OSError if the file cannot be written.
     """
+    must_be_saved(saved)
     state = saved.model.state_dict()
     count = sum(array.size for array in state.values())
     if count > MOST_NUMBERS:

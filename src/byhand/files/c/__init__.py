@@ -17,7 +17,7 @@ from byhand.files.c.int8 import in_eight_bits
 from byhand.files.c.program import program_of
 from byhand.files.c.source import declarations, source
 from byhand.files.folding import in_a_row, without_batch_norm
-from byhand.files.model import SavedModel
+from byhand.files.model import SavedModel, must_be_saved
 
 __all__ = ["quantized", "save"]
 
@@ -29,9 +29,10 @@ def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False)
     normalization included. With `int8` the weights are stored in eight bits (see `quantized`). Returns what another C
     file declares to use this one, a line each.
 
-    Raises ValueError for a model that does not say what it reads, a layer of your own, or weights that are not finite;
-    OSError if the file cannot be written.
+    Raises ValueError for a network alone, a model that does not say what it reads, a layer of your own, or weights that
+    are not finite; OSError if the file cannot be written.
     """
+    must_be_saved(saved)
     if int8:
         saved = quantized(saved)
     shape = input_shape(saved)
@@ -47,8 +48,10 @@ def quantized(saved: SavedModel) -> SavedModel:
     """The same model with the weights of its linear layers and convolutions in eight bits (`files/c/int8.py` says how).
 
     It answers in Python as the C will, so its accuracy can be measured: that which was measured before is
-    `float_test_accuracy` among its metrics. Raises ValueError for weights that are not finite.
+    `float_test_accuracy` among its metrics. Raises ValueError for a network alone, and for weights that are not
+    finite.
     """
+    must_be_saved(saved)
     metrics = {"float_" * (name == "test_accuracy") + name: value for name, value in saved.metrics.items()}
     return replace(saved, model=in_eight_bits(saved.model), metrics=metrics)
 

@@ -66,7 +66,8 @@ def heading(saved: SavedModel, program: Program, can: list[str]) -> str:
     normalized = "; they are normalized here" if saved.normalize is not None else ""
     answer = counted(outputs, "number")
     if answers_with_a_class(saved, program):
-        answer += "; above 0 means the second class" if outputs == 1 else ", one for each class; the largest wins"
+        several = ", one for each class;" if saved.classes else "; if these are classes,"
+        answer += "; above 0 means the second class" if outputs == 1 else f"{several} the largest wins"
     facts = [("Reads", f"{counted(program.input.size, 'number')}{order}, as they are in the data{normalized}."),
              ("Answers", f"{answer}."), ("Classes", ", ".join(saved.classes) or "not named."),
              ("Accuracy", accuracy(saved)), ("Memory", memory(program))]
