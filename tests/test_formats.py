@@ -1,5 +1,6 @@
 """docs/formats.md says which layer goes into which format: every layer has a row, and every yes is tried."""
 
+import importlib
 import re
 import subprocess
 from dataclasses import replace
@@ -164,3 +165,21 @@ def test_the_program_of_the_page_reads_the_digits(tmp_path, monkeypatch):
         said = subprocess.run(["./read_digits"], stdin=pictures, capture_output=True, text=True, check=True).stdout
     answers = bh.load("digits.safetensors").predict(bh.data.load("mini").test.inputs[:10]).argmax(axis=1)
     assert said.split() == list(map(str, answers)) and "gcc -O2 main.c -o read_digits -lm" in PAGE.read_text()
+
+
+def test_the_table_of_eight_bits_is_the_one_that_its_script_writes(monkeypatch):
+    monkeypatch.syspath_prepend(markdown.ROOT / "scripts")
+    script = importlib.import_module("measure_formats")
+    page, rows = PAGE.read_text(encoding="utf-8"), table("`byhand train`")
+    assert list(rows) == script.TRAININGS
+    cells = [[f"`{training}`", *row.values()] for training, row in rows.items()]
+    assert script.with_table(page, cells) == page, "run python scripts/measure_formats.py"
+
+
+@pytest.mark.slow
+def test_a_row_of_this_table_is_measured(monkeypatch):
+    monkeypatch.syspath_prepend(markdown.ROOT / "scripts")
+    script = importlib.import_module("measure_formats")
+    training, before, after, whole, small = script.row_of("relu-10 --epochs 1", "mini")
+    assert training == "`relu-10 --epochs 1`" and all(re.fullmatch(r"\d+\.\d\d %", cell) for cell in (before, after))
+    assert 0 < int(small.removesuffix(" KB")) < 0.6 * int(whole.removesuffix(" KB"))
