@@ -216,12 +216,6 @@ def test_a_bad_file_is_refused_in_one_sentence_and_nothing_is_set_aside_for_it(n
     assert [file.name for file in tmp_path.iterdir()] == ["bad.safetensors"], "nothing in it was run"
 
 
-def test_a_key_that_stands_twice_is_found_at_once_among_many():
-    keys = [*range(100_000), 99_999]  # to look through all the keys before each would take minutes
-    with pytest.raises(ValueError, match="the key '99999' stands twice"):
-        plain_json.from_json("{" + ",".join(f'"{key}":0' for key in keys) + "}")
-
-
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(FileNotFoundError, match="there is no model file"):
