@@ -15,7 +15,7 @@ import byhand as bh
 from byhand import nn, scalar
 from byhand.data import Normalize
 from byhand.files import ModelFileError, SavedModel, model_json, plain_json
-from byhand.files.reading import on_arrays, on_numbers, open_model
+from byhand.files.reading import on_arrays, on_numbers
 from byhand.files.scalar_json import read_scalar_json, write_scalar_json
 
 # --- there and back ---------------------------------------------------------------------------------------------------
@@ -144,38 +144,7 @@ def test_other_networks_have_no_place_in_that_layout(layers, normalize, sentence
         on_numbers(SavedModel(nn.Sequential(*layers(rng)), (2,), normalize))
 
 
-# --- which kind it is -------------------------------------------------------------------------------------------------
-
-
-def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):
-    saved, inputs = exported.saved("linear"), exported.samples("linear")
-    bh.save(saved.model, tmp_path / "a")
-    model_json.save(saved, tmp_path / "b")
-    (tmp_path / "c").write_text("\n  " + (tmp_path / "b").read_text())
-    (tmp_path / "d").write_text(json.dumps(TINY))
-    for read in (bh.load, open_model):
-        for name in "abc":
-            assert np.array_equal(read(tmp_path / name).predict(inputs), saved.predict(inputs))
-        assert read(tmp_path / "d").recipe == "scalar network"
-
-
-@pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n", " " * 40, "\n\n\t\r\n" * 20])
-def test_what_editors_put_before_json_is_no_part_of_it(before, tmp_path):
-    saved, inputs = exported.saved("linear"), exported.samples("linear")
-    path = tmp_path / "model"
-    model_json.save(saved, path)
-    path.write_text(before + path.read_text(encoding="utf-8"), encoding="utf-8")
-    assert np.array_equal(bh.load(path).predict(inputs), saved.predict(inputs))
-    path.write_text(before + json.dumps(TINY), encoding="utf-8")
-    assert bh.load(path).recipe == "scalar network"
-
-
-@pytest.mark.parametrize("bracket", ["{", "["])
-def test_a_length_that_looks_like_json_is_still_a_length(bracket, tmp_path):
-    header = json.dumps({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}).ljust(ord(bracket)).encode()
-    (tmp_path / "model").write_bytes(ord(bracket).to_bytes(8, "little") + header + b"\0")
-    with pytest.raises(ModelFileError, match="holds weights but no byhand network"):
-        bh.load(tmp_path / "model")
+# --- the commands -----------------------------------------------------------------------------------------------------
 
 
 def test_commands_take_it(here, digits_model):

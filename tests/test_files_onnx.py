@@ -16,8 +16,7 @@ from networks import small
 import byhand as bh
 from byhand import nn
 from byhand.data import Normalize
-from byhand.files import SavedModel, model_json
-from byhand.files.reading import open_model
+from byhand.files import SavedModel
 
 onnx = pytest.importorskip("onnx")
 NOT_IN_FLOAT64 = {"AvgPool2d", "Conv2d", "ELU", "GELU", "GlobalAvgPool2d", "LeakyReLU", "Softplus"}
@@ -190,21 +189,6 @@ def test_every_bit_comes_back(name, dtype, preprocessing, rng, tmp_path):
     assert list(before) == list(after)
     for key, array in before.items():
         assert array.dtype == after[key].dtype and array.tobytes() == after[key].tobytes()
-
-
-@pytest.mark.parametrize(("answers", "end"), [(3, nn.Softmax), (1, nn.Sigmoid), (3, nn.Sigmoid)])
-def test_every_kind_of_file_is_read_as_it_is_and_judged_by_its_logits(answers, end, rng, tmp_path):
-    model = nn.Sequential(nn.Linear(6, answers, rng), end())
-    x = rng.standard_normal(ROWS).astype(np.float32)
-    whole, logits = bh.predict(model, x), bh.predict(model if answers > 1 and end is nn.Sigmoid else model[:-1], x)
-    saved = SavedModel(model, (6,))
-    bh.save(model, tmp_path / "model.safetensors", input_shape=(6,))
-    model_json.save(saved, tmp_path / "model.json")
-    bh.files.onnx.save(saved, tmp_path / "model.onnx")
-    for path in sorted(tmp_path.iterdir()):
-        assert np.array_equal(bh.load(path).predict(x), whole), path.name
-        assert np.array_equal(open_model(path).predict(x), logits), path.name
-    assert repr(bh.load(tmp_path / "model.onnx")) == repr(bh.files.onnx.load(tmp_path / "model.onnx"))
 
 
 @pytest.mark.parametrize("preprocessing", [False, True])
