@@ -10,11 +10,13 @@ import numpy as np
 from estimators import (
     DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, convolutions, regressor, same_weights, shortcut
 )
+from sklearn.base import clone
 from sklearn.datasets import make_moons
 
 import byhand as bh
 from byhand import kernels, losses
 from byhand.callbacks import Callback, EarlyStopping
+from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
 
@@ -169,3 +171,26 @@ def test_what_was_learned_can_be_saved_as_any_network(tmp_path):
     bh.save(net.model_, tmp_path / "net.safetensors", input_shape=(64,), classes=[str(k) for k in net.classes_])
     saved = bh.load(tmp_path / "net.safetensors")
     assert np.array_equal(saved.predict(DIGITS).argmax(axis=1), net.predict(DIGITS))
+
+
+class WithNote(NeuralNetworkClassifier):
+    """A subclass with one argument more."""
+
+    def __init__(self, note="", hidden_layer_sizes=(5,), max_iter=2):
+        super().__init__(hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter)
+        self.note = note
+
+
+class Small(NeuralNetworkRegressor):
+    """A subclass with fewer arguments."""
+
+    def __init__(self, alpha=0.1):
+        super().__init__(hidden_layer_sizes=(3,), alpha=alpha, max_iter=2)
+
+
+def test_a_subclass_may_take_more_arguments_or_fewer():
+    noted = clone(WithNote("mine")).fit(DIGITS, LABELS)
+    assert noted.get_params() == {"note": "mine", "hidden_layer_sizes": (5,), "max_iter": 2}
+    assert noted.n_iter_ == 2 and noted.coefs_[0].shape[1] == 5
+    small = clone(Small(0.2)).fit(DIGITS, LABELS)
+    assert small.get_params() == {"alpha": 0.2} and small.coefs_[0].shape[1] == 3

@@ -102,9 +102,11 @@ class Parameters(BaseEstimator):
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
-        """Every argument of __init__ becomes the attribute of its name."""
-        for name in self._get_param_names():
-            setattr(self, name, given[name])
+        """Every argument of our __init__ becomes the attribute of its name. A subclass may take more of them, or fewer:
+        it keeps its own."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     def _check_together(self, one_epoch: bool, validation: tuple[Any, Any, Any]) -> None:
         """Refuse what cannot be had together."""
