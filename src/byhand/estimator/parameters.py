@@ -113,6 +113,8 @@ class Parameters(BaseEstimator):
         check_callbacks(list(self.callbacks))
         if (validation[0] is None) != (validation[1] is None):
             raise ValueError("X_val and y_val are given together or not at all.")
+        if validation[0] is None and validation[2] is not None:
+            raise ValueError("sample_weight_val are the weights of X_val and y_val; give these too, or leave it out.")
         if self.model is not None and (self.dropout or self.batch_norm):
             raise ValueError("dropout and batch_norm belong to the layers that hidden_layer_sizes makes; build them "
                              "into the model, or leave model out.")
