@@ -194,3 +194,28 @@ def test_a_subclass_may_take_more_arguments_or_fewer():
     assert noted.n_iter_ == 2 and noted.coefs_[0].shape[1] == 5
     small = clone(Small(0.2)).fit(DIGITS, LABELS)
     assert small.get_params() == {"alpha": 0.2} and small.coefs_[0].shape[1] == 3
+
+
+@pytest.mark.parametrize("body", ["numpy", "jit"])
+def test_weights_that_are_set_are_those_that_answer(body):
+    if body == "jit":
+        pytest.importorskip("numba")
+    with kernels.using(body):
+        one, other = (classifier(random_state=seed).fit(DIGITS, LABELS) for seed in (0, 1))
+        before = one.predict_proba(DIGITS)
+        one.coefs_, one.intercepts_ = other.coefs_, other.intercepts_
+        assert not np.array_equal(one.predict_proba(DIGITS), before)
+        assert np.array_equal(one.predict_proba(DIGITS), other.predict_proba(DIGITS))
+        for arrays in (one.coefs_, one.intercepts_):
+            with pytest.raises(ValueError, match="read-only"):
+                arrays[0][0] = 0
+
+
+def test_weights_that_do_not_fit_change_nothing():
+    net = classifier().fit(DIGITS, LABELS)
+    before = net.predict_proba(DIGITS)
+    with pytest.raises(ValueError, match="coefs_ of this network have the shapes"):
+        net.coefs_ = [np.zeros_like(net.coefs_[0])]
+    with pytest.raises(ValueError, match="intercepts_ have to be numbers"):
+        net.intercepts_ = [array.astype(str) for array in net.intercepts_]
+    assert np.array_equal(net.predict_proba(DIGITS), before)
