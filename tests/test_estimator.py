@@ -64,6 +64,17 @@ def test_precision_is_that_of_the_data_or_what_is_asked_for():
         assert net.coefs_[0].dtype == net.predict(DIGITS).dtype == expected
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_precision_of_a_frame_is_that_of_its_columns_together(library):
+    frames = pytest.importorskip(library)
+    for kinds, expected in [((np.uint8, np.uint8), np.float32), ((np.uint8, np.float32), np.float32),
+                            ((np.uint8, np.float64), np.float64), ((np.int64, np.uint8), np.float64)]:
+        X = frames.DataFrame({f"x{i}": (16 * DIGITS[:, 20 + i]).astype(kind) for i, kind in enumerate(kinds)})
+        net = classifier().fit(X, LABELS)
+        assert net.coefs_[0].dtype == expected, kinds
+        assert net.predict(X).shape == LABELS.shape
+
+
 # --- weights ----------------------------------------------------------------------------------------------------------
 
 

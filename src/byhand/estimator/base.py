@@ -124,7 +124,7 @@ class NeuralNetwork(Learned, Parameters):
         if not first:
             dtype: Any = precision(self.model_)
         elif self.dtype == "auto":
-            kind = getattr(X, "dtype", None)
+            kind = X.head(0).to_numpy().dtype if hasattr(X, "head") else getattr(X, "dtype", None)  # a frame's columns
             small = isinstance(kind, np.dtype) and np.can_cast(kind, np.float32)
             dtype = np.float32 if small else [np.float64, np.float32]
         else:
