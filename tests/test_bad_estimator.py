@@ -83,6 +83,7 @@ def linear(inputs, outputs):
     (lambda: net(class_weight={7: 2}).fit(X, Y), "are not in class_weight"),
     (lambda: net(class_weight=dict.fromkeys(range(3), 0)).fit(X, Y), "there is nothing to learn from"),
     (lambda: net().fit(X, Y, X_val=X), "X_val and y_val are given together or not at all"),
+    (lambda: net().fit(X, Y, sample_weight_val=np.ones(30)), "sample_weight_val are the weights of X_val and y_val"),
     # shapes
     (lambda: net().fit(X[0], Y), "Expected 2D array, got 1D array instead"),
     (lambda: net().fit(X, Y[:5]), r"inconsistent numbers of samples: \[30, 5\]"),
@@ -113,7 +114,9 @@ def linear(inputs, outputs):
     (lambda: net().partial_fit(X, Y), "classes must be passed on the first call to partial_fit"),
     (lambda: net().partial_fit(X, Y, classes=[0, 1]), r"classes that this classifier does not know: \[2\]"),
     (lambda: net(warm_start=True).fit(X, Y).fit(X, Y + 1), r"does not know: \[3\]. It knows \[0, 1, 2\]"),
-    (lambda: net().fit(X, Y, X_val=X, y_val=Y + 1), r"does not know: \[3\]"),
+    (lambda: net().fit(X, Y, X_val=X, y_val=Y + 1), r"^y_val has classes .*know: \[3\].*; leave their rows out\.$"),
+    (lambda: net().fit(X, Y, X_val=X, y_val=LABELS), r"^y_val has the shape \(30, 3\)"),
+    (lambda: numbers().fit(X, Y, X_val=X, y_val=LABELS), r"^y_val has the shape \(30, 3\)"),
     (lambda: net().fit(X, Y).partial_fit(X, LABELS), r"y has the shape \(30, 3\), and this classifier was"),
     (lambda: net().fit(X, LABELS).partial_fit(X, LABELS[:, :2]), "was fitted to 3 columns of labels"),
     (lambda: numbers(loss="poisson").fit(X, Y - 1), "poisson needs targets of 0 or more"),

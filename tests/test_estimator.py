@@ -10,11 +10,13 @@ import numpy as np
 from estimators import (
     DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, convolutions, regressor, same_weights, shortcut
 )
+from sklearn.base import clone
 from sklearn.datasets import make_moons
 
 import byhand as bh
 from byhand import kernels, losses
 from byhand.callbacks import Callback, EarlyStopping
+from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
 
@@ -60,6 +62,17 @@ def test_precision_is_that_of_the_data_or_what_is_asked_for():
                                    (np.float64, "float32", np.float32), (np.float32, "float64", np.float64)]:
         net = regressor(dtype=dtype).fit((16 * DIGITS).astype(given), LABELS)
         assert net.coefs_[0].dtype == net.predict(DIGITS).dtype == expected
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_precision_of_a_frame_is_that_of_its_columns_together(library):
+    frames = pytest.importorskip(library)
+    for kinds, expected in [((np.uint8, np.uint8), np.float32), ((np.uint8, np.float32), np.float32),
+                            ((np.uint8, np.float64), np.float64), ((np.int64, np.uint8), np.float64)]:
+        X = frames.DataFrame({f"x{i}": (16 * DIGITS[:, 20 + i]).astype(kind) for i, kind in enumerate(kinds)})
+        net = classifier().fit(X, LABELS)
+        assert net.coefs_[0].dtype == expected, kinds
+        assert net.predict(X).shape == LABELS.shape
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
@@ -169,3 +182,51 @@ def test_what_was_learned_can_be_saved_as_any_network(tmp_path):
     bh.save(net.model_, tmp_path / "net.safetensors", input_shape=(64,), classes=[str(k) for k in net.classes_])
     saved = bh.load(tmp_path / "net.safetensors")
     assert np.array_equal(saved.predict(DIGITS).argmax(axis=1), net.predict(DIGITS))
+
+
+class WithNote(NeuralNetworkClassifier):
+    """A subclass with one argument more."""
+
+    def __init__(self, note="", hidden_layer_sizes=(5,), max_iter=2):
+        super().__init__(hidden_layer_sizes=hidden_layer_sizes, max_iter=max_iter)
+        self.note = note
+
+
+class Small(NeuralNetworkRegressor):
+    """A subclass with fewer arguments."""
+
+    def __init__(self, alpha=0.1):
+        super().__init__(hidden_layer_sizes=(3,), alpha=alpha, max_iter=2)
+
+
+def test_a_subclass_may_take_more_arguments_or_fewer():
+    noted = clone(WithNote("mine")).fit(DIGITS, LABELS)
+    assert noted.get_params() == {"note": "mine", "hidden_layer_sizes": (5,), "max_iter": 2}
+    assert noted.n_iter_ == 2 and noted.coefs_[0].shape[1] == 5
+    small = clone(Small(0.2)).fit(DIGITS, LABELS)
+    assert small.get_params() == {"alpha": 0.2} and small.coefs_[0].shape[1] == 3
+
+
+@pytest.mark.parametrize("body", ["numpy", "jit"])
+def test_weights_that_are_set_are_those_that_answer(body):
+    if body == "jit":
+        pytest.importorskip("numba")
+    with kernels.using(body):
+        one, other = (classifier(random_state=seed).fit(DIGITS, LABELS) for seed in (0, 1))
+        before = one.predict_proba(DIGITS)
+        one.coefs_, one.intercepts_ = other.coefs_, other.intercepts_
+        assert not np.array_equal(one.predict_proba(DIGITS), before)
+        assert np.array_equal(one.predict_proba(DIGITS), other.predict_proba(DIGITS))
+        for arrays in (one.coefs_, one.intercepts_):
+            with pytest.raises(ValueError, match="read-only"):
+                arrays[0][0] = 0
+
+
+def test_weights_that_do_not_fit_change_nothing():
+    net = classifier().fit(DIGITS, LABELS)
+    before = net.predict_proba(DIGITS)
+    with pytest.raises(ValueError, match="coefs_ of this network have the shapes"):
+        net.coefs_ = [np.zeros_like(net.coefs_[0])]
+    with pytest.raises(ValueError, match="intercepts_ have to be numbers"):
+        net.intercepts_ = [array.astype(str) for array in net.intercepts_]
+    assert np.array_equal(net.predict_proba(DIGITS), before)

@@ -40,8 +40,8 @@ class NeuralNetwork(Learned, Parameters):
 
     # --- what a classifier and a regressor do differently -------------------------------------------------------------
 
-    def _targets(self, y: Array, known: bool) -> Array:
-        """The targets as numbers; `known` if they have to be like those before."""
+    def _targets(self, y: Array, known: bool, name: str = "y") -> Array:
+        """The targets as numbers; `known` if they have to be like those before. Messages call them by this name."""
         raise NotImplementedError
 
     def _validation_score(self, outputs: Array, targets: Array, weights: Array | None) -> float:
@@ -124,7 +124,7 @@ class NeuralNetwork(Learned, Parameters):
         if not first:
             dtype: Any = precision(self.model_)
         elif self.dtype == "auto":
-            kind = getattr(X, "dtype", None)
+            kind = X.head(0).to_numpy().dtype if hasattr(X, "head") else getattr(X, "dtype", None)  # a frame's columns
             small = isinstance(kind, np.dtype) and np.can_cast(kind, np.float32)
             dtype = np.float32 if small else [np.float64, np.float32]
         else:
@@ -135,7 +135,7 @@ class NeuralNetwork(Learned, Parameters):
         return validate_data(self, X, *y, multi_output=True, y_numeric=self._numeric, **options)
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, first: bool = False,
-              known: bool = True) -> tuple[Any, Array, Array | None]:
+              known: bool = True, name: str = "y") -> tuple[Any, Array, Array | None]:
         """Checked rows, targets and weights. Rows of weight 0 are gone."""
         X, y = self._checked(X, y, first=first)
         weights = None
@@ -144,14 +144,14 @@ class NeuralNetwork(Learned, Parameters):
             counts = weights > 0
             if not counts.all():
                 X, y, weights = X[counts], y[counts], weights[counts]
-        return X, self._targets(y, known), weights
+        return X, self._targets(y, known, name), weights
 
     def _sets(self, rows: Any, targets: Array, weights: Array | None,
               validation: tuple[Any, Any, Any]) -> tuple[Dataset, Dataset | None]:
         """What to learn from, and what to judge by, if anything."""
         judge: tuple[Any, Array, Array | None] | None = None
         if validation[0] is not None:
-            judge = self._rows(*validation)
+            judge = self._rows(*validation, name="y_val")
         elif self.early_stopping and self.solver != "lbfgs":
             draw = np.random.default_rng(self._split_seed)  # the same in every partial_fit
             held = held_out(rows, self._strata(targets), weights, self.validation_fraction, draw)

@@ -72,11 +72,11 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
 
     # --- labels and numbers -------------------------------------------------------------------------------------------
 
-    def _targets(self, y: Any, known: bool) -> Array:
+    def _targets(self, y: Any, known: bool, name: str = "y") -> Array:
         check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
+        kind = type_of_target(y, input_name=name)
         if kind == "multiclass-multioutput":
-            raise ValueError("y has several columns with more in them than 0 and 1, which would be labels; fit a "
+            raise ValueError(f"{name} has several columns with more in them than 0 and 1, which would be labels; fit a "
                              "classifier for each column.")
         several = kind == "multilabel-indicator"
         if several:
@@ -89,11 +89,12 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
             self.classes_, self._several = found, several
         if several != self._several or (several and len(found) != len(self.classes_)):
             expected = f"{len(self.classes_)} columns of labels" if self._several else "one class a sample"
-            raise ValueError(f"y has the shape {y.shape}, and this classifier was fitted to {expected}.")
+            raise ValueError(f"{name} has the shape {y.shape}, and this classifier was fitted to {expected}.")
         unknown = [label for label in found.tolist() if label not in self.classes_.tolist()]
         if unknown:
-            raise ValueError(f"y has classes that this classifier does not know: {unknown}. It knows "
-                             f"{self.classes_.tolist()}; give partial_fit all classes the first time.")
+            advice = "give partial_fit all classes the first time" if name == "y" else "leave their rows out"
+            raise ValueError(f"{name} has classes that this classifier does not know: {unknown}. It knows "
+                             f"{self.classes_.tolist()}; {advice}.")
         return y.astype(np.float32) if several else np.searchsorted(self.classes_, y)
 
     def _allowed_outputs(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,35 @@ class Learned:
 
     @property
     def coefs_(self) -> list[Array]:
-        """The weights of each linear layer, (inputs, outputs) as MLPClassifier has them, and of each convolution."""
-        return [layer.weight.data.T if isinstance(layer, nn.Linear) else layer.weight.data
+        """The weights of each linear layer, (inputs, outputs) as MLPClassifier has them, and of each convolution.
+
+        To be read only, since compiled kernels would not hear of a number that is written into them; but a list of the
+        same shapes can be set. Raises ValueError if they differ.
+        """
+        return [read_only(layer.weight.data.T if isinstance(layer, nn.Linear) else layer.weight.data)
                 for layer in network.learned_layers(self._fitted_model())]
+
+    @coefs_.setter
+    def coefs_(self, values: Sequence[Any]) -> None:
+        arrays = alike("coefs_", values, self.coefs_)
+        for layer, array in zip(network.learned_layers(self.model_), arrays, strict=True):
+            layer.load_state_dict({"weight": array.T if isinstance(layer, nn.Linear) else array}, strict=False)
 
     @property
     def intercepts_(self) -> list[Array]:
-        """The biases of the same layers, (outputs,)."""
-        return [np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data
+        """The biases of the same layers, (outputs,), which are read and set as `coefs_` are."""
+        return [read_only(np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data)
                 for layer in network.learned_layers(self._fitted_model())]
+
+    @intercepts_.setter
+    def intercepts_(self, values: Sequence[Any]) -> None:
+        arrays = alike("intercepts_", values, self.intercepts_)
+        layers = network.learned_layers(self.model_)
+        if any(layer.bias is None and array.any() for layer, array in zip(layers, arrays, strict=True)):
+            raise ValueError("a layer of this network has no bias; give zeros for it in intercepts_.")
+        for layer, array in zip(layers, arrays, strict=True):
+            if layer.bias is not None:
+                layer.load_state_dict({"bias": array}, strict=False)
 
     @property
     def n_layers_(self) -> int:
@@ -65,3 +86,21 @@ class Learned:
         if "model_" not in vars(self):
             raise AttributeError(f"this {type(self).__name__} has not been fitted yet.")
         return self.model_
+
+
+def read_only(array: Array) -> Array:
+    """The same numbers, which cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def alike(name: str, values: Sequence[Any], own: list[Array]) -> list[Array]:
+    """The values as arrays. Raises ValueError if they are not numbers, or not of the shapes of those there are."""
+    arrays = [np.asarray(value) for value in values]
+    shapes, expected = [array.shape for array in arrays], [array.shape for array in own]
+    if shapes != expected:
+        raise ValueError(f"{name} of this network have the shapes {expected}, and these have {shapes}.")
+    if any(array.dtype.kind not in "fiub" for array in arrays):
+        raise ValueError(f"{name} have to be numbers, and these are {[str(array.dtype) for array in arrays]}.")
+    return arrays

@@ -102,15 +102,19 @@ class Parameters(BaseEstimator):
     }
 
     def _keep(self, given: dict[str, Any]) -> None:
-        """Every argument of __init__ becomes the attribute of its name."""
-        for name in self._get_param_names():
-            setattr(self, name, given[name])
+        """Every argument of our __init__ becomes the attribute of its name. A subclass may take more of them, or fewer:
+        it keeps its own."""
+        for name, value in given.items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
 
     def _check_together(self, one_epoch: bool, validation: tuple[Any, Any, Any]) -> None:
         """Refuse what cannot be had together."""
         check_callbacks(list(self.callbacks))
         if (validation[0] is None) != (validation[1] is None):
             raise ValueError("X_val and y_val are given together or not at all.")
+        if validation[0] is None and validation[2] is not None:
+            raise ValueError("sample_weight_val are the weights of X_val and y_val; give these too, or leave it out.")
         if self.model is not None and (self.dropout or self.batch_norm):
             raise ValueError("dropout and batch_norm belong to the layers that hidden_layer_sizes makes; build them "
                              "into the model, or leave model out.")

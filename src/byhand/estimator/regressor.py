@@ -71,12 +71,12 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
 
     # --- targets ------------------------------------------------------------------------------------------------------
 
-    def _targets(self, y: Any, known: bool) -> Array:
+    def _targets(self, y: Any, known: bool, name: str = "y") -> Array:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns: int = y.shape[1] if y.ndim == 2 else 0
         if known and hasattr(self, "_columns") and columns != self._columns:
-            raise ValueError(f"y has the shape {y.shape}, and this regressor was fitted to "
+            raise ValueError(f"{name} has the shape {y.shape}, and this regressor was fitted to "
                              f"{f'{self._columns} columns' if self._columns else 'one number a sample'}.")
         self._columns: int = columns
         return np.asarray(y)
