@@ -91,11 +91,8 @@ def work(kind: Kind, seed: int, first: int, inputs: int, seconds: float, folder:
     written down, for whoever looks after this process has died."""
     warnings.simplefilter("error")
     files = [path.read_bytes() for path in corpus_of(kind)]
-    path = folder / kind.file
-    for content in files:  # what is imported or compiled on first use is there before anybody looks at the clock
-        path.write_bytes(content)
-        complaint(kind, path)
     limit_memory()
+    path = folder / kind.file
     notes = os.open(folder / "number", os.O_CREAT | os.O_WRONLY)
     os.dup2(os.open(folder / "remarks", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND), 2)
     begun = time.monotonic()

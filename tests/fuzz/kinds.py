@@ -16,7 +16,7 @@ from mutations import Open
 from PIL import Image
 
 import byhand as bh
-from byhand import scalar
+from byhand import kernels, scalar
 from byhand.callbacks import EarlyStopping, Schedule
 from byhand.data import Normalize, read_idx, write_idx
 from byhand.data.formats.arrays import read_npy
@@ -105,7 +105,8 @@ def read_model(path: Path) -> None:
     if np.prod(shape, dtype=float) <= MOST_INPUTS:
         image = np.zeros(shape, np.uint8)
         try:
-            model_text(saved, model_facts(saved, path.name, image), image, 80)
+            with kernels.using("numpy"):  # nothing is compiled while the clock runs
+                model_text(saved, model_facts(saved, path.name, image), image, 80)
         except ValueError as error:  # it need not fit together; but the file has been read, and is not named any more
             raise ModelFileError(f"{path}: {error}") from None
 
