@@ -35,6 +35,9 @@ OPTIMIZERS = {
     "adam": lambda p: optim.Adam(p, lr=0.005),
     "adamw": lambda p: optim.AdamW(p, lr=0.005, weight_decay=0.1),
     "groups": lambda p: optim.Adam([{"parameters": p[:2], "lr": 0.001}, {"parameters": p[2:]}], lr=0.005),
+    "decay for matrices": lambda p: optim.AdamW([{"parameters": [w for w in p if w.ndim > 1], "l1": 0.01, "l2": 0.1},
+                                                 {"parameters": [b for b in p if b.ndim == 1], "weight_decay": 0.0,
+                                                  "clip_value": 0.01, "lr": 0.1}], lr=0.005, weight_decay=0.1),
     "clipped": lambda p: optim.SGD(p, lr=0.05, clip_norm=0.5),
     "short rows": lambda p: optim.SGD(p, lr=0.05, max_norm=1.0),
 }
@@ -108,12 +111,18 @@ def test_looking_changes_nothing(name, batch_size, two_threads):
     assert [dict(r) | {"seconds": 0} for r in run.history] == [dict(r) | {"seconds": 0} for r in seen.history]
 
 
-def test_steps_are_really_taken_together(monkeypatch):
+@pytest.mark.parametrize("optimizer", ["groups", "decay for matrices"])
+def test_looking_changes_nothing_of_what_groups_do(optimizer):
+    assert bits(trained(optimizer=optimizer)[0]) == bits(trained([Looks()], optimizer=optimizer)[0])
+
+
+@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name not in ("clipped", "short rows")])
+def test_steps_are_really_taken_together(optimizer, monkeypatch):
     taken = []
     stretch = Compiled.stretch
     monkeypatch.setattr(Compiled, "stretch", lambda self, run, numbers: taken.append(len(numbers)) or stretch(
         self, run, numbers))
-    trained(n=800)
+    trained(n=800, optimizer=optimizer)
     assert max(taken) > 5 * 16
 
 

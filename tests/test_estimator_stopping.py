@@ -12,6 +12,7 @@ from estimators import DIGITS, LABELS, classifier, regressor, same_weights
 from sklearn.base import clone
 
 from byhand import losses
+from byhand.callbacks import Callback
 from byhand.estimator.rows import held_out, numbers_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
@@ -52,6 +53,36 @@ def test_early_stopping_gives_back_the_best_weights(early_stopping):
     else:
         assert net.score(X_val, y_val) == net.best_validation_score_ == max(net.validation_scores_)
     assert len(net.validation_scores_) == len(net.validation_loss_curve_) == len(net.loss_curve_) == net.n_iter_
+
+
+class Keeps(Callback):
+    """Keeps the weights of each epoch."""
+
+    kept = ()
+
+    def on_epoch_end(self, run):
+        self.kept = (*self.kept, run.model.state_dict())
+
+
+@pytest.mark.parametrize("max_iter", [2, 400])
+def test_the_weights_of_the_lowest_loss_come_back_if_training_ends_by_itself(max_iter):
+    keeps = Keeps()
+    net = classifier(max_iter=max_iter, learning_rate_init=2.0, n_iter_no_change=2, callbacks=[keeps])
+    net.fit(DIGITS, LABELS)
+    lowest = int(np.argmin(net.loss_curve_))
+    assert lowest < net.n_iter_ - 1, net.loss_curve_
+    assert bool(net.stopped_) is (max_iter == 400)
+    expected = keeps.kept[lowest if net.stopped_ else -1]
+    assert all(np.array_equal(expected[name], values) for name, values in net.model_.state_dict().items())
+
+
+@pytest.mark.parametrize("solver, alpha", [("adam", 0.5), ("sgd", 0.5), ("adamw", 0.5), ("adam", 0.0)])
+def test_the_loss_has_the_penalty_of_alpha(solver, alpha):
+    net = classifier(solver=solver, alpha=alpha, max_iter=1, batch_size=50, learning_rate_init=1e-12, shuffle=False)
+    net.fit(DIGITS, LABELS)
+    mean = losses.cross_entropy(net.decision_function(DIGITS), LABELS)
+    penalty = alpha / 2 * sum((w ** 2).sum() for w in net.coefs_) / 50
+    assert net.loss_ == pytest.approx(mean + (0 if solver == "adamw" else penalty), rel=1e-5)
 
 
 def test_a_validation_set_of_ones_own_is_watched_without_stopping_by_it():

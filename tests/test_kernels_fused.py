@@ -143,9 +143,10 @@ def use_program(model, chunk, dtype, place, rng):
     data = Dataset(rng.normal(size=(18, 3, 9, 10)).astype(dtype), rng.integers(0, 5, 18))
     optimizer = optim.Adam(model.parameters(), lr=0.01)
     trained = learner(model, optimizer, losses.cross_entropy, Loader(data, 9, dtype=dtype))
-    numbers = [optimizer.rule.rates(0.01, step, optimizer.groups[0].settings) for step in (1, 2)]
+    numbers = [[optimizer.rule.rates(0.01, step, optimizer.groups[0].settings)] * 2 for step in (1, 2)]
     zeros = np.zeros(optimizer.flat.size, dtype)
-    moves = no_rule(zeros)._replace(kind=RULES.index(optimizer.rule.name), memory2=zeros)
+    moves = no_rule(zeros)._replace(kind=RULES.index(optimizer.rule.name), memory2=zeros, ends=np.array(
+        [7, zeros.size]), settings=np.array([[0.1, 0, np.inf], [0, 0.1, 1.0]]))
     steps = learning.Steps(rng.permutation(18), 9, chunk, np.array([5, 6]), np.array(numbers), np.zeros(18),
                           np.zeros(18, np.uint8), zeros[:0])
     samples = flat_samples(data.inputs, data.targets, kind=dtype)

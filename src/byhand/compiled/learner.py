@@ -29,7 +29,7 @@ from byhand.tensor import Tensor
 
 CHUNK = 128  # samples that a thread takes through the network at a time, where the batch has more
 FEWEST = 4  # samples for which a thread is worth waking
-NO_RATES, NO_NUMBERS, NO_BYTES = np.zeros((0, 5)), np.zeros(0), np.zeros(0, np.uint8)
+NO_RATES, NO_NUMBERS, NO_BYTES = np.zeros((0, 0, 5)), np.zeros(0), np.zeros(0, np.uint8)
 ELSEWHERE = learning.Loss(learning.ELSEWHERE, 0.0, 1.0)
 
 
@@ -89,8 +89,8 @@ class Learner:
         optimizer, inputs = self.optimizer, loader.dataset.inputs
         plain = (type(inputs) is np.ndarray and inputs.flags.c_contiguous and inputs.dtype in (np.uint8, loader.dtype)
                  and loader.augment is None)
-        free = (self.loss is not None and len(optimizer.groups) == 1 and optimizer.clip_norm is None
-                and optimizer.groups[0].settings["max_norm"] is None and optimizer.rule is not None)
+        free = (self.loss is not None and optimizer.clip_norm is None and optimizer.rule is not None
+                and all(group.settings["max_norm"] is None for group in optimizer.groups))
         if not (plain and free):
             return None
         factors = () if loader.normalize is None else loader.normalize.factors(inputs, loader.dtype)
@@ -146,16 +146,16 @@ class Learner:
                 rng: np.random.Generator) -> tuple[Array, Array]:
         """Take the samples of these numbers in batches, and move the parameters after each, with these learning rates.
         Returns the loss of each batch, and how many of its samples were answered rightly."""
-        optimizer, count = self.optimizer, len(rates)
-        own, slots = optimizer.groups[0].settings, optimizer.slots
-        rule = cast(Rule, optimizer.rule)  # `whole` has seen to it
-        numbers = np.array([rule.rates(lr * own["lr_ratio"], slots[0].steps + 1 + i, own)
+        optimizer, slots, count = self.optimizer, self.optimizer.slots, len(rates)
+        rule, settings = cast(Rule, optimizer.rule), [group.settings for group in optimizer.groups]  # see `whole`
+        numbers = np.array([[rule.rates(lr * own["lr_ratio"], slots[0].steps + 1 + i, own) for own in settings]
                             for i, lr in enumerate(rates)], np.float64)
-        nothing = optimizer.flat[:0]
-        memory = optimizer.memory
-        limit = own["clip_value"]
-        moves = learning.Rule(RULES.index(rule.name), own["l1"], own["l2"], math.inf if limit is None else limit,
-                             memory.get("velocity", memory.get("mean", nothing)), memory.get("squares", nothing))
+        sizes = [sum(parameter.size for parameter in group.parameters) for group in optimizer.groups]
+        penalties = [(own["l1"], own["l2"], math.inf if own["clip_value"] is None else own["clip_value"])
+                     for own in settings]
+        nothing, memory = optimizer.flat[:0], optimizer.memory
+        moves = learning.Rule(RULES.index(rule.name), np.cumsum(sizes, dtype=np.int64), np.array(penalties, np.float64),
+                              memory.get("velocity", memory.get("mean", nothing)), memory.get("squares", nothing))
         steps = learning.Steps(order, batch_size, self.chunk, self.seeds(count, rng), numbers, np.empty(len(order)),
                               np.empty(len(order), np.uint8), nothing)
         self.run(learning.LEARN, samples, steps, moves, count)
@@ -198,7 +198,7 @@ class Learner:
 
 def no_rule(nothing: Array) -> learning.Rule:
     """For a call that moves no parameters."""
-    return learning.Rule(0, 0.0, 0.0, math.inf, nothing, nothing)
+    return learning.Rule(0, np.zeros(0, np.int64), np.zeros((0, 3)), nothing, nothing)
 
 
 def flat_samples(inputs: Array, targets: Array | None = None, scale: Array | None = None,

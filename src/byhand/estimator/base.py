@@ -233,7 +233,7 @@ class NeuralNetwork(Learned, Parameters):
         if run.failed:
             raise ValueError(f"training failed: {run.stopped}")
         self.stopped_ = run.stopped
-        if self._best_weights is not None and (run.stopped or not one_epoch):
+        if self._best_weights is not None and (run.stopped or (self.early_stopping and not one_epoch)):
             self.model_.load_state_dict(self._best_weights)
         if run.epoch == self.max_iter and not (run.stopped or one_epoch) and isinstance(self.learning_rate, str):
             warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "

@@ -21,8 +21,6 @@ from byhand.callbacks import check_callbacks
 from byhand.estimator import network
 from byhand.tensor import Tensor
 
-UNFELT = 1e-5
-"""A pull towards 0, as a part of a parameter's size, that makes no difference to a bias."""
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 PART = Interval(Real, 0, 1, closed="left")
@@ -147,16 +145,13 @@ class Parameters(BaseEstimator):
         return min(self.batch_size, samples)
 
     def _new_optimizer(self, parameters: list[Tensor], l2: float) -> optim.Optimizer:
-        """The optimizer by its name. alpha keeps matrices small and leaves biases alone; but where biases would not
-        feel it, all parameters are one group, which the compiled kernels move along with everything else."""
+        """The optimizer by its name. alpha keeps matrices small and leaves biases alone."""
         lr = self.learning_rate_init
         if not isinstance(self.solver, str):
             return self.solver(parameters, lr=lr)
         decay, pull = ("weight_decay", self.alpha) if self.solver == "adamw" else ("l2", l2)
         matrices, others = ([p for p in parameters if (p.ndim > 1) is wanted] for wanted in (True, False))
-        groups: list[dict[str, Any]] = [{"parameters": parameters, decay: pull}]
-        if pull > UNFELT and matrices and others:
-            groups = [{"parameters": matrices, decay: pull}, {"parameters": others, decay: 0.0}]
+        groups = [{"parameters": matrices, decay: pull}, {"parameters": others, decay: 0.0}]
         if self.solver in ("adam", "adamw"):
             adam = optim.Adam if self.solver == "adam" else optim.AdamW
             return adam(groups, lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon)

@@ -2,8 +2,9 @@
 
 Training goes on as long as it is worth it: while the loss falls, or while a score on rows that were held out rises, by
 more than `tol`. After `n_iter_no_change` epochs without that it ends. A learning rate that is "adaptive" is divided by
-5 first, as often as it takes. The best epoch is that with the best score; a score on few rows is coarse, so of several
-with the same one it is that with the lowest loss.
+5 first, as often as it takes. Then the weights of the best epoch come back: the last ones need not be good, for Adam
+takes a wild step now and then when all slopes are tiny. The best epoch is that with the lowest loss or the best score;
+a score on few rows is coarse, so of several with the same one it is that with the lowest loss.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from byhand.callbacks import Callback, Run
 from byhand.data import Dataset
+from byhand.optim import Optimizer
 
 LEAST_RATE = 1e-6
 
@@ -30,7 +34,7 @@ class Progress(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         net, record = self.estimator, run.history[-1]
-        net.n_iter_, net.loss_ = run.epoch, record["loss"]
+        net.n_iter_, net.loss_ = run.epoch, record["loss"] + penalty(run.optimizer)
         net.t_ += run.samples
         net.loss_curve_.append(net.loss_)
         net.history_.append({**record, "epoch": len(net.loss_curve_)})
@@ -56,9 +60,7 @@ class Progress(Callback):
         net._without_gain = 0 if gained else net._without_gain + 1
         loss = net.validation_loss_curve_[-1] if net.early_stopping else 0.0
         if value > net._best_value or (value == net._best_value and loss < net._best_tie):
-            net._best_value, net._best_tie = value, loss
-            if net.early_stopping:
-                net._best_weights = run.model.state_dict()
+            net._best_value, net._best_tie, net._best_weights = value, loss, run.model.state_dict()
         if not net.early_stopping:
             net.best_loss_ = -net._best_value
         if net.validation_scores_:
@@ -86,3 +88,10 @@ class Progress(Callback):
         else:
             what, value = "Validation score", net.validation_scores_[-1]
         return what, -math.inf if math.isnan(value) else value
+
+
+def penalty(optimizer: Optimizer) -> float:
+    """What is to be small besides the mean loss: l1 · Σ |w| + l2 / 2 · Σ w², over all groups of parameters."""
+    return sum(group.settings["l1"] * float(np.abs(w.data).sum())
+               + group.settings["l2"] / 2 * float(np.square(w.data).sum())
+               for group in optimizer.groups for w in group.parameters)

@@ -10,13 +10,14 @@ digits have wide black borders, and what is 0 in all samples adds nothing to any
 
 import numpy as np
 
-from byhand.kernels.jit.cache import unit
+from byhand.kernels.jit.cache import kernel, unit
 from byhand.kernels.jit.runs import copy_run
 from byhand.kernels.jit.tile import ADD, BIAS, FRESH
-from byhand.kernels.jit.vectors import lanes
+from byhand.kernels.jit.vectors import VECTOR, lanes
 from byhand.kernels.jit.windows import places, tiles
 
 PANEL = 256  # things summed over at a time: as many as stay in the nearest cache
+BROADEST = 3 if VECTOR < 64 else 2  # and vectors of them side by side
 BAND = 128  # samples at a time: as many as stay in the next one
 MANY = 32  # rows of sums for which a panel is worth laying together
 
@@ -60,6 +61,13 @@ def linear_input_gradient(first, last, g, turned, dx, inputs, outputs):
                       inputs, ADD if k else FRESH, dx, 0)
 
 
+@kernel
+def panel_width(columns, lane):
+    """How many of the columns that are left a panel has: never so many that a single vector of them is left."""
+    vectors = (columns + lane - 1) // lane
+    return columns if vectors <= 3 else (2 if vectors == 4 else BROADEST) * lane
+
+
 @unit
 def sums_over(count, rows, steps, a, a0, b, c, c0, columns, begin, bias, relu):
     """`tiles` whose step k takes row steps[k] of b.
@@ -74,12 +82,10 @@ def sums_over(count, rows, steps, a, a0, b, c, c0, columns, begin, bias, relu):
         tiles(count, rows, 0, steps, 0, len(steps), a, a0, b, steps[0] * columns, columns, c, c0, columns, columns,
               begin, bias, 0, relu)
         return
-    wide = columns if columns <= 3 * lane or count < MANY else 2 * lane
-    panel = np.empty(len(steps) * max(wide, 3 * lane), c.dtype)
+    panel = np.empty(len(steps) * (3 * lane if count >= MANY else columns), c.dtype)
     j = 0
     while j < columns:
-        if columns - j <= 3 * lane:
-            wide = columns - j
+        wide = panel_width(columns - j, lane) if count >= MANY else columns
         for k in range(len(steps)):
             copy_run(panel, k * wide, b, steps[k] * columns + j, wide)
         tiles(count, rows, 0, steps, 0, len(steps), a, a0, panel, 0, wide, c, c0 + j, columns, wide, begin, bias, j,
@@ -107,7 +113,7 @@ def linear_weight_gradient(first, last, x, g, dw, inputs, outputs, fresh, used):
         panel = np.empty(count * 3 * lane, g.dtype)
         j = 0
         while j < outputs:
-            wide = outputs - j if outputs - j <= 3 * lane else 2 * lane
+            wide = panel_width(outputs - j, lane)
             for k in range(count):
                 copy_run(panel, k * wide, g, (n + k) * outputs + j, wide)
             add_products(used, samples[:count], x, n * inputs, panel, 0, wide, dw, j, outputs, wide, begin)

@@ -49,12 +49,13 @@ class Loss(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """How parameters move; see `update`."""
+    """How parameters move, in groups that lie one after the other; see `update`."""
 
     kind: int
-    l1: float
-    l2: float
-    clip: float
+    ends: Array
+    """(groups,), int64: where each group ends among all parameters."""
+    settings: Array
+    """(groups, 3), float64: l1, l2 and clip."""
     memory1: Array
     memory2: Array
 
@@ -71,7 +72,7 @@ class Steps(NamedTuple):
     seeds: Array
     """(steps,), int64: for dropout."""
     rates: Array
-    """(steps, 5), float64: what `update` needs in each step; (0, 5) to leave the parameters where they are."""
+    """(steps, groups, 5), float64: what `update` needs in each step; none to leave the parameters as they are."""
     losses: Array
     """(N,), float64: of each sample."""
     correct: Array
@@ -181,15 +182,20 @@ def add_up(program, first, last, threads):
 
 @unit
 def move(program, rule, rates, thread, threads):
-    """Add up the gradients, and move the parameters by them: each thread its part of both. rates: (1, 5), or (0, 5) to
-    add up only."""
+    """Add up the gradients, and move the parameters by them: each thread its part of both. rates: (1, groups, 5), or
+    (0, groups, 5) to add up only."""
     mine, until = part_of(len(program.parameters), thread, threads)
     for first in range(mine, until, BLOCK):
         last = min(first + BLOCK, until)
         add_up(program, first, last, threads)
         for rate in rates:
-            update(first, last, rule.kind, program.parameters, program.gradients[0], rule.memory1, rule.memory2,
-                   rate[0], rate[1], rate[2], rate[3], rate[4], rule.l1, rule.l2, rule.clip, 1.0)
+            start = first
+            for group in range(len(rule.ends)):
+                end, by, own = min(last, rule.ends[group]), rate[group], rule.settings[group]
+                if start < end:
+                    update(start, end, rule.kind, program.parameters, program.gradients[0], rule.memory1, rule.memory2,
+                           by[0], by[1], by[2], by[3], by[4], own[0], own[1], own[2], 1.0)
+                    start = end
 
 
 # --- use --------------------------------------------------------------------------------------------------------------

@@ -35,10 +35,8 @@ def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1
     number = w.dtype.type
     rate, small, kept, setting = number(lr), number(eps), number(1 - decay), number(setting1)
     w, slopes = w[first:last], g[first:last]
-    if l1 != 0 or l2 != 0 or clip != np.inf or factor != 1:  # apart: with it, no loop below would be done by the vector
-        slopes = np.empty(len(w), w.dtype)
-        for i in range(len(w)):
-            slopes[i] = slope(w[i], g[first + i], number(l1), number(l2), number(clip), number(factor))
+    if l1 != 0 or l2 != 0 or clip != np.inf or factor != 1:
+        slopes = penalized(w, slopes, number(l1), number(l2), number(clip), number(factor))
     if kind == SGD:
         for i in range(len(w)):
             w[i] -= rate * slopes[i]
@@ -72,15 +70,23 @@ def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1
 
 
 @inlined
-def slope(w, g, l1, l2, clip, factor):
-    """The slope at one parameter, clipped, shortened, and with what the penalties add. NaN stays NaN."""
-    number = type(w)
-    g = (clip if g > clip else -clip if g < -clip else g) * factor
+def penalized(w, g, l1, l2, clip, factor):
+    """The slopes at the parameters w: clipped, shortened, and with what the penalties add. NaN stays NaN.
+
+    Each in a loop of its own, which is done by the vector; in one with all of them, or with an optimizer's rule, too
+    much would have to be decided about each number for that.
+    """
+    number = w.dtype.type
+    slopes = np.empty(len(w), w.dtype)
+    for i in range(len(w)):
+        slopes[i] = (clip if g[i] > clip else -clip if g[i] < -clip else g[i]) * factor
     if l1 != 0:
-        g += l1 * (number(1) if w > 0 else number(-1) if w < 0 else w)  # the sign; that of 0 is 0, that of NaN is NaN
+        for i in range(len(w)):  # times the sign; that of 0 is 0, that of NaN is NaN
+            slopes[i] += l1 * (number(1) if w[i] > 0 else number(-1) if w[i] < 0 else w[i])
     if l2 != 0:
-        g += l2 * w
-    return g
+        for i in range(len(w)):
+            slopes[i] += l2 * w[i]
+    return slopes
 
 
 def step(rule: str, w: Array, g: Array, memory: Mapping[str, Array], rates: tuple[float, float, float, float, float],
