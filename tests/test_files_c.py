@@ -268,6 +268,75 @@ def test_it_can_be_included_in_cpp(tmp_path, int8):
             tmp_path / "network.o", compiler="g++")
 
 
+# --- several in one program -------------------------------------------------------------------------------------------
+
+BOTH = """
+int main(void)
+{
+    static float first[64], second[270], logits[5];
+    while (fread(first, sizeof *first, 64, stdin) == 64 && fread(second, sizeof *second, 270, stdin) == 270) {
+        digits_predict(first, logits);
+        fwrite(logits, sizeof *logits, 5, stdout);
+        predict_2_predict(second, logits);
+        fwrite(logits, sizeof *logits, 5, stdout);
+    }
+    return 0;
+}
+"""
+"""A program that has two networks answer in turns: `digits`, and one whose name begins like one of C's functions."""
+
+
+@needs_gcc
+@pytest.mark.parametrize("included", [False, True], ids=["linked", "in one file"])
+def test_two_networks_in_one_program(included, tmp_path):
+    names = {"digits": ("convolution", False), "predict_2": ("odd convolutions", True)}
+    declared, inputs, expected = [], [], []
+    for name, (network, int8) in names.items():
+        saved = exported.saved(network, classes=CLASSES)
+        declared += c.save(saved, tmp_path / f"{name}.c", int8=int8, name=name)
+        inputs.append(exported.samples(network))
+        expected.append((c.quantized(saved) if int8 else saved).predict(inputs[-1]))
+    used = [f'#include "{name}.c"' for name in names] if included else ["#include <stdint.h>", *declared]
+    (tmp_path / "main.c").write_text("\n".join(["#include <stdio.h>", *used, BOTH]))
+    sources = [] if included else [tmp_path / f"{name}.c" for name in names]
+    gcc(*STRICT, tmp_path / "main.c", *sources, "-o", tmp_path / "main", "-lm")
+    samples = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1).tobytes()
+    said = subprocess.run([tmp_path / "main"], input=samples, capture_output=True, check=True).stdout
+    found = np.frombuffer(said, np.float32).reshape(-1, 2, 5)
+    close(found[:, 0], expected[0])
+    far = np.abs(found[:, 1] - expected[1]) > 1e-5 * (1 + np.abs(expected[1]))
+    assert far.any(axis=1).mean() <= 0.2, "as few as where it is alone"
+
+
+@needs_gcc
+@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm")
+@pytest.mark.parametrize("name", exported.NETWORKS)
+def test_all_names_begin_with_the_one_that_was_asked_for(name, tmp_path):
+    """Also those that end with the file, since a program may include two. Without a name, `predict` is there to be
+    called, and whatever begins with byhand; all else is static, so two such files can be linked but for these."""
+    for asked, begin, public in (("net_1", "net_1_", set()), (None, "byhand_", {"predict", "predict_bytes"})):
+        for int8 in (False, True):
+            text = written(tmp_path, exported.saved(name, exported.PIXELS), name=asked, int8=int8)
+            assert all(word.startswith(begin.upper()) for word in re.findall(r"#define (\w+)", text))
+            gcc(*STRICT, "-O0", "-c", tmp_path / "network.c", "-o", tmp_path / "network.o")
+            said = subprocess.run(["nm", "--defined-only", tmp_path / "network.o"], capture_output=True, text=True)
+            symbols = [line.split()[1:] for line in said.stdout.splitlines()]
+            assert symbols
+            seen = {symbol for kind, symbol in symbols if asked or kind.isupper()}
+            assert all(symbol.startswith(begin) or symbol in public for symbol in seen)
+
+
+def test_a_name_changes_no_text(tmp_path):
+    saved = exported.saved("convolution", classes=("predict", "window", "byhand_a", "BYHAND_B", "/* conv2d"))
+    declared = c.save(saved, tmp_path / "digits.c", name="digits")
+    plain, named = written(tmp_path, saved), (tmp_path / "digits.c").read_text()
+    for text in re.findall(r'"[^"\n]*"', plain):
+        assert text in named
+    assert declared[-2:] == ["int digits_classify(const uint8_t input[64]);",
+                             "extern const char *const digits_classes[5];"]
+    assert all(f" *     {line}\n" in named for line in declared), "and in the comment at the top"
+
+
 def test_every_function_is_explained():
     for name, block in library().items():
         assert block.startswith("/*"), f"{name} has no comment"

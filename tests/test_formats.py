@@ -86,7 +86,7 @@ def test_what_is_claimed_of_c(layer, tmp_path):
             "folded, or float32": f"{layer}(" not in text[:text.index("*/")] or f"/* {layer}" in steps,
             "needs no code": f"/* {layer}" not in steps, "yes": True}
     assert says[ROWS[layer]["C"]]
-    eight = re.search(rf"static const FLASH int8_t {layer.lower()}_\d+_weight", small)
+    eight = re.search(rf"static const BYHAND_FLASH int8_t {layer.lower()}_\d+_weight", small)
     assert bool(eight) == (ROWS[layer]["C, `--int8`"] == "8 bits")
     assert eight or ROWS[layer]["C, `--int8`"] == ROWS[layer]["C"]
 
