@@ -78,4 +78,4 @@ def test_what_cannot_be_written_is_refused_in_a_sentence(name, tmp_path):
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        c.save(exported.saved("linear"), tmp_path / "no" / "network.c")
+        c.save(exported.saved("Linear"), tmp_path / "no" / "network.c")

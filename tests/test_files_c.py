@@ -91,7 +91,7 @@ def test_tables_are_normalized_by_feature(compiled, rng):
 @pytest.mark.parametrize("int8", [False, True])
 def test_yes_or_no(compiled, rng, int8):
     saved = SavedModel(nn.Sequential(nn.Linear(6, 1, rng)), (6,), classes=("no", "yes"))
-    network, inputs = compiled(saved, int8=int8), exported.samples("linear", 50)
+    network, inputs = compiled(saved, int8=int8), exported.samples("Linear", 50)
     expected = (saved.predict(inputs)[:, 0] > 0).astype(int).tolist()
     assert sum(a != b for a, b in zip(network.classify(inputs), expected, strict=True)) <= 2 * int8
     assert set(expected) == {0, 1}
@@ -105,7 +105,7 @@ def test_a_network_without_classes_does_not_classify(compiled, rng):
 @needs_gcc
 def test_networks_in_double_precision_are_written_in_single(compiled, rng):
     saved = SavedModel(nn.Sequential(nn.Linear(6, 9, rng), nn.Tanh(), nn.Linear(9, 3, rng)).to(np.float64), (6,))
-    inputs = exported.samples("linear")
+    inputs = exported.samples("Linear")
     close(compiled(saved)(inputs), saved.predict(inputs.astype(np.float64)))
 
 
@@ -128,7 +128,7 @@ def test_inputs_of_nothing_but_zeros_in_eight_bits(compiled):
 @needs_gcc
 def test_a_model_that_does_not_say_what_it_reads_may_begin_with_what_does(tmp_path, rng):
     saved = SavedModel(nn.Sequential(nn.Sequential(nn.Linear(6, 4, rng)), nn.ReLU()))
-    inputs = exported.samples("linear")
+    inputs = exported.samples("Linear")
     c.save(saved, tmp_path / "network.c")
     close(Compiled(tmp_path / "network.c", (4,))(inputs), saved.predict(inputs))
 
@@ -220,18 +220,23 @@ def test_numbers_come_back_to_the_last_bit(compiled):
 
 
 @needs_gcc
-@pytest.mark.parametrize("int8", [False, True])
-def test_it_needs_nothing_but_the_mathematics(tmp_path, int8):
-    """No memory is asked for, and nothing is called that is not in math.h."""
-    if not shutil.which("nm"):
-        pytest.skip("there is no nm")
-    for name in exported.NETWORKS:
-        path = tmp_path / "network.c"
-        c.save(exported.saved(name, exported.PIXELS), path, int8=int8)
-        gcc(*STRICT, "-O0", "-c", path, "-o", tmp_path / "network.o")
-        needs = subprocess.run(["nm", "--undefined-only", tmp_path / "network.o"], capture_output=True, text=True)
-        assert set(needs.stdout.split()) - {"U"} <= {"expf", "expm1f", "erff", "tanhf", "log1pf", "logf", "sqrtf",
-                                                     "_GLOBAL_OFFSET_TABLE_"}
+@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm")
+@pytest.mark.parametrize(("name", "int8"), [(None, False), ("net_1", False), ("net_1", True)])
+def test_it_needs_nothing_but_the_mathematics_and_shows_nothing_but_what_is_called(name, int8, tmp_path):
+    """No memory is asked for, and nothing is called that is not in math.h. All that another file could see begins with
+    the name that was asked for, and what is static too, since a program may include two such files."""
+    for network in exported.TOGETHER:
+        text = written(tmp_path, exported.saved(network, exported.PIXELS), name=name, int8=int8)
+        gcc(*STRICT, "-O0", "-c", tmp_path / "network.c", "-o", tmp_path / "network.o")
+        said = subprocess.run(["nm", tmp_path / "network.o"], capture_output=True, text=True, check=True).stdout
+        kinds = {symbol: kind for *_, kind, symbol in map(str.split, said.splitlines())}
+        assert {symbol for symbol, kind in kinds.items() if kind == "U"} <= {
+            "expf", "expm1f", "erff", "tanhf", "log1pf", "logf", "sqrtf", "_GLOBAL_OFFSET_TABLE_"}
+        own = {symbol for symbol, kind in kinds.items() if kind != "U" and (name or kind.isupper())}
+        begin = "predict|byhand_" if name is None else f"{name}_"
+        assert own and all(re.match(begin, symbol) for symbol in own)
+        defined = re.findall(r"#define (\w+)", text)
+        assert defined and all(word.startswith(f"{name or 'byhand'}_".upper()) for word in defined)
 
 
 @needs_gcc
@@ -306,24 +311,6 @@ def test_two_networks_in_one_program(included, tmp_path):
     close(found[:, 0], expected[0])
     far = np.abs(found[:, 1] - expected[1]) > 1e-5 * (1 + np.abs(expected[1]))
     assert far.any(axis=1).mean() <= 0.2, "as few as where it is alone"
-
-
-@needs_gcc
-@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm")
-@pytest.mark.parametrize("name", exported.NETWORKS)
-def test_all_names_begin_with_the_one_that_was_asked_for(name, tmp_path):
-    """Also those that end with the file, since a program may include two. Without a name, `predict` is there to be
-    called, and whatever begins with byhand; all else is static, so two such files can be linked but for these."""
-    for asked, begin, public in (("net_1", "net_1_", set()), (None, "byhand_", {"predict", "predict_bytes"})):
-        for int8 in (False, True):
-            text = written(tmp_path, exported.saved(name, exported.PIXELS), name=asked, int8=int8)
-            assert all(word.startswith(begin.upper()) for word in re.findall(r"#define (\w+)", text))
-            gcc(*STRICT, "-O0", "-c", tmp_path / "network.c", "-o", tmp_path / "network.o")
-            said = subprocess.run(["nm", "--defined-only", tmp_path / "network.o"], capture_output=True, text=True)
-            symbols = [line.split()[1:] for line in said.stdout.splitlines()]
-            assert symbols
-            seen = {symbol for kind, symbol in symbols if asked or kind.isupper()}
-            assert all(symbol.startswith(begin) or symbol in public for symbol in seen)
 
 
 def test_a_name_changes_no_text(tmp_path):
