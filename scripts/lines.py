@@ -25,7 +25,7 @@ PARTS = {  # whatever is in none of them belongs to the stack
     "the fast bodies": ("compiled", "kernels/jit"),
     "around it": ("assess", "charts", "cli", "look", "lr_range", "pictures", "plots", "progress", "reader", "report",
                   "sketch", "terminal"),
-    "at home elsewhere": ("estimator", "files/c", "files/model_json", "files/onnx"),
+    "at home elsewhere": ("estimator", "files/c", "files/onnx"),
     "experiments": ("bench", "recipes"),
 }
 MOST = {STACK: 6500, "the fast bodies": 3000, "around it": 3500, "at home elsewhere": 2500, "experiments": 2500}

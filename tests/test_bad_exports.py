@@ -60,6 +60,9 @@ BAD = {
         4, 2, np.random.default_rng(0)))), {}, "does not say what it reads; save it with input_shape="),
     "no layers and nothing said": (lambda: SavedModel(nn.Sequential()), {}, "does not say what it reads"),
     "a shape that it cannot read": (lambda: replace(broken(0.0), input_shape=(3,)), {}, r"it needs \(N, 2\)"),
+    **{f"the name {name!r}": (lambda: broken(0.0), {"name": name}, "is no name in C, which is a word like digits or")
+       for name in ("", "2nd", "my net", "net-2", "naïve", "_net", "net\n", "int", "while", "a" * 999 + ".", 3, b"a")},
+    "a name that paints": (lambda: broken(0.0), {"name": "\x1b[2J"}, r"^'\\x1b\[2J' is no name in C"),
     "more products than 32 bits hold": (wide, {"int8": True}, "133,145 products .* holds 133,144 .* without int8"),
 }
 
@@ -69,9 +72,10 @@ def test_what_cannot_be_written_is_refused_in_a_sentence(name, tmp_path):
     make, options, sentence = BAD[name]
     with pytest.raises(ValueError, match=sentence) as error:
         c.save(make(), tmp_path / "network.c", **options)
-    assert "\n" not in str(error.value) and not any(tmp_path.iterdir())
+    message = str(error.value)
+    assert message.isprintable() and len(message) < 600 and not any(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        c.save(exported.saved("linear"), tmp_path / "no" / "network.c")
+        c.save(exported.saved("Linear"), tmp_path / "no" / "network.c")

@@ -41,6 +41,13 @@ def test_c_is_written_beside_the_model_and_answers_as_it_does(run, here):
                                atol=1e-5)
 
 
+def test_c_under_a_name(run, here):
+    code, out, err = here("export", run, "--to", "c", "--name", "digits")
+    assert (code, err) == (0, "") and "void digits_predict(const float input[784], float logits[10]);" in out
+    c.save(bh.load(run / "model.safetensors"), "again.c", name="digits")
+    assert Path("again.c").read_text() == (run / "model.c").read_text()
+
+
 @needs_gcc
 def test_eight_bits_and_what_they_cost(digits_model, here):
     words = ["export", digits_model, "--to", "c", "--int8", "--data", "mini", "--out", "digits.c", "--json"]
@@ -143,6 +150,10 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["model.safetensors", "--to", "c", "--preprocessing"], 2, "--preprocessing is for --to onnx; leave it out"),
     (["model.safetensors", "--to", "json", "--fold-batch-norm"], 2, "--fold-batch-norm is for --to onnx; leave it out"),
     (["model.safetensors", "--to", "onnx", "--int8"], 2, "--int8 is for --to c; leave it out"),
+    (["model.safetensors", "--to", "json", "--name", "digits"], 2, "--name is for --to c; leave it out"),
+    (["model.safetensors", "--to", "c", "--name", ""], 1, "'' is no name in C, which is a word like digits or net_2"),
+    (["model.safetensors", "--to", "c", "--name", "double"], 1, "'double' is no name in C"),
+    (["model.safetensors", "--to", "c", "--int8", "--name", "a b"], 1, "'a b' is no name in C"),
     (["model.safetensors", "--to", "c", "--data", "mini"], 2, "--data says what to measure --int8 on; leave it out"),
     (["model.safetensors", "--to", "c", "--int8", "--data", "mnits"], 2, "there is no data set, .* did you mean mnist"),
     (["model.safetensors", "--to", "c", "--int8", "--data", "mini"], 1, "reads inputs of shape .* those of mini"),

@@ -91,7 +91,7 @@ def test_tables_are_normalized_by_feature(compiled, rng):
 @pytest.mark.parametrize("int8", [False, True])
 def test_yes_or_no(compiled, rng, int8):
     saved = SavedModel(nn.Sequential(nn.Linear(6, 1, rng)), (6,), classes=("no", "yes"))
-    network, inputs = compiled(saved, int8=int8), exported.samples("linear", 50)
+    network, inputs = compiled(saved, int8=int8), exported.samples("Linear", 50)
     expected = (saved.predict(inputs)[:, 0] > 0).astype(int).tolist()
     assert sum(a != b for a, b in zip(network.classify(inputs), expected, strict=True)) <= 2 * int8
     assert set(expected) == {0, 1}
@@ -105,7 +105,7 @@ def test_a_network_without_classes_does_not_classify(compiled, rng):
 @needs_gcc
 def test_networks_in_double_precision_are_written_in_single(compiled, rng):
     saved = SavedModel(nn.Sequential(nn.Linear(6, 9, rng), nn.Tanh(), nn.Linear(9, 3, rng)).to(np.float64), (6,))
-    inputs = exported.samples("linear")
+    inputs = exported.samples("Linear")
     close(compiled(saved)(inputs), saved.predict(inputs.astype(np.float64)))
 
 
@@ -128,7 +128,7 @@ def test_inputs_of_nothing_but_zeros_in_eight_bits(compiled):
 @needs_gcc
 def test_a_model_that_does_not_say_what_it_reads_may_begin_with_what_does(tmp_path, rng):
     saved = SavedModel(nn.Sequential(nn.Sequential(nn.Linear(6, 4, rng)), nn.ReLU()))
-    inputs = exported.samples("linear")
+    inputs = exported.samples("Linear")
     c.save(saved, tmp_path / "network.c")
     close(Compiled(tmp_path / "network.c", (4,))(inputs), saved.predict(inputs))
 
@@ -220,18 +220,23 @@ def test_numbers_come_back_to_the_last_bit(compiled):
 
 
 @needs_gcc
-@pytest.mark.parametrize("int8", [False, True])
-def test_it_needs_nothing_but_the_mathematics(tmp_path, int8):
-    """No memory is asked for, and nothing is called that is not in math.h."""
-    if not shutil.which("nm"):
-        pytest.skip("there is no nm")
-    for name in exported.NETWORKS:
-        path = tmp_path / "network.c"
-        c.save(exported.saved(name, exported.PIXELS), path, int8=int8)
-        gcc(*STRICT, "-O0", "-c", path, "-o", tmp_path / "network.o")
-        needs = subprocess.run(["nm", "--undefined-only", tmp_path / "network.o"], capture_output=True, text=True)
-        assert set(needs.stdout.split()) - {"U"} <= {"expf", "expm1f", "erff", "tanhf", "log1pf", "logf", "sqrtf",
-                                                     "_GLOBAL_OFFSET_TABLE_"}
+@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm")
+@pytest.mark.parametrize(("name", "int8"), [(None, False), ("net_1", False), ("net_1", True)])
+def test_it_needs_nothing_but_the_mathematics_and_shows_nothing_but_what_is_called(name, int8, tmp_path):
+    """No memory is asked for, and nothing is called that is not in math.h. All that another file could see begins with
+    the name that was asked for, and what is static too, since a program may include two such files."""
+    for network in exported.TOGETHER:
+        text = written(tmp_path, exported.saved(network, exported.PIXELS), name=name, int8=int8)
+        gcc(*STRICT, "-O0", "-c", tmp_path / "network.c", "-o", tmp_path / "network.o")
+        said = subprocess.run(["nm", tmp_path / "network.o"], capture_output=True, text=True, check=True).stdout
+        kinds = {symbol: kind for *_, kind, symbol in map(str.split, said.splitlines())}
+        assert {symbol for symbol, kind in kinds.items() if kind == "U"} <= {
+            "expf", "expm1f", "erff", "tanhf", "log1pf", "logf", "sqrtf", "_GLOBAL_OFFSET_TABLE_"}
+        own = {symbol for symbol, kind in kinds.items() if kind != "U" and (name or kind.isupper())}
+        begin = "predict|byhand_" if name is None else f"{name}_"
+        assert own and all(re.match(begin, symbol) for symbol in own)
+        defined = re.findall(r"#define (\w+)", text)
+        assert defined and all(word.startswith(f"{name or 'byhand'}_".upper()) for word in defined)
 
 
 @needs_gcc
@@ -266,6 +271,57 @@ def test_it_can_be_included_in_cpp(tmp_path, int8):
         c.save(exported.saved(name, exported.PIXELS, classes=()), tmp_path / "network.c", int8=int8)
         gcc("-std=c++11", "-Wall", "-Wextra", "-Werror", "-x", "c++", "-c", tmp_path / "network.c", "-o",
             tmp_path / "network.o", compiler="g++")
+
+
+# --- several in one program -------------------------------------------------------------------------------------------
+
+BOTH = """
+int main(void)
+{
+    static float first[64], second[270], logits[5];
+    while (fread(first, sizeof *first, 64, stdin) == 64 && fread(second, sizeof *second, 270, stdin) == 270) {
+        digits_predict(first, logits);
+        fwrite(logits, sizeof *logits, 5, stdout);
+        predict_2_predict(second, logits);
+        fwrite(logits, sizeof *logits, 5, stdout);
+    }
+    return 0;
+}
+"""
+"""A program that has two networks answer in turns: `digits`, and one whose name begins like one of C's functions."""
+
+
+@needs_gcc
+@pytest.mark.parametrize("included", [False, True], ids=["linked", "in one file"])
+def test_two_networks_in_one_program(included, tmp_path):
+    names = {"digits": ("convolution", False), "predict_2": ("odd convolutions", True)}
+    declared, inputs, expected = [], [], []
+    for name, (network, int8) in names.items():
+        saved = exported.saved(network, classes=CLASSES)
+        declared += c.save(saved, tmp_path / f"{name}.c", int8=int8, name=name)
+        inputs.append(exported.samples(network))
+        expected.append((c.quantized(saved) if int8 else saved).predict(inputs[-1]))
+    used = [f'#include "{name}.c"' for name in names] if included else ["#include <stdint.h>", *declared]
+    (tmp_path / "main.c").write_text("\n".join(["#include <stdio.h>", *used, BOTH]))
+    sources = [] if included else [tmp_path / f"{name}.c" for name in names]
+    gcc(*STRICT, tmp_path / "main.c", *sources, "-o", tmp_path / "main", "-lm")
+    samples = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1).tobytes()
+    said = subprocess.run([tmp_path / "main"], input=samples, capture_output=True, check=True).stdout
+    found = np.frombuffer(said, np.float32).reshape(-1, 2, 5)
+    close(found[:, 0], expected[0])
+    far = np.abs(found[:, 1] - expected[1]) > 1e-5 * (1 + np.abs(expected[1]))
+    assert far.any(axis=1).mean() <= 0.2, "as few as where it is alone"
+
+
+def test_a_name_changes_no_text(tmp_path):
+    saved = exported.saved("convolution", classes=("predict", "window", "byhand_a", "BYHAND_B", "/* conv2d"))
+    declared = c.save(saved, tmp_path / "digits.c", name="digits")
+    plain, named = written(tmp_path, saved), (tmp_path / "digits.c").read_text()
+    for text in re.findall(r'"[^"\n]*"', plain):
+        assert text in named
+    assert declared[-2:] == ["int digits_classify(const uint8_t input[64]);",
+                             "extern const char *const digits_classes[5];"]
+    assert all(f" *     {line}\n" in named for line in declared), "and in the comment at the top"
 
 
 def test_every_function_is_explained():

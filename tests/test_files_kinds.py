@@ -14,7 +14,7 @@ from byhand.files.reading import open_model
 
 
 def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):
-    saved, inputs = exported.saved("linear"), exported.samples("linear")
+    saved, inputs = exported.saved("Linear"), exported.samples("Linear")
     bh.save(saved.model, tmp_path / "a")
     model_json.save(saved, tmp_path / "b")
     (tmp_path / "c").write_text("\n  " + (tmp_path / "b").read_text())
@@ -27,7 +27,7 @@ def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):
 
 @pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n", " " * 40, "\n\n\t\r\n" * 20])
 def test_what_editors_put_before_json_is_no_part_of_it(before, tmp_path):
-    saved, inputs = exported.saved("linear"), exported.samples("linear")
+    saved, inputs = exported.saved("Linear"), exported.samples("Linear")
     path = tmp_path / "model"
     model_json.save(saved, path)
     path.write_text(before + path.read_text(encoding="utf-8"), encoding="utf-8")

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from types import MappingProxyType
 
+import exported
 import numpy as np
 import pytest
-from layer_examples import EXAMPLES
 from safetensors.numpy import save as to_bytes
 from safetensors.numpy import save_file
 
@@ -24,7 +24,7 @@ from byhand.optim import Adam
 def test_every_layer_has_a_row_here_and_in_the_format():
     layers = {name for name in nn.__all__
               if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)}
-    assert set(EXAMPLES) == layers - {"Module"}
+    assert set(exported.ALONE) == layers - {"Module"}
     assert set(LAYERS) == layers - {"Module", "Sequential", "Residual"}
 
 
@@ -38,10 +38,9 @@ def test_the_same_model_makes_the_same_file(rng, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", exported.NETWORKS)
 def test_every_bit_comes_back(name, dtype, rng, tmp_path):
-    make, shape = EXAMPLES[name]
-    model, x = make(rng).to(dtype), rng.standard_normal(shape).astype(dtype)
+    model, x = exported.network(name).to(dtype), exported.samples(name).astype(dtype)
     with nn.training(rng):
         model(x)  # moves running statistics
     bh.save(model, tmp_path / "model.safetensors")

@@ -8,9 +8,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import exported
 import numpy as np
 import pytest
-from layer_examples import EXAMPLES, PICTURES, ROWS
 from networks import small
 
 import byhand as bh
@@ -33,15 +33,6 @@ def run(path, x):
     return session.run(["output"], {"input": x})[0]
 
 
-def trained(make, shape, rng, dtype=np.float32):
-    """A layer whose running statistics are not the first ones, and a batch."""
-    model = make(rng).to(dtype)
-    with nn.training(rng):
-        for _ in range(3):
-            model(rng.normal(2, 3, shape).astype(dtype))
-    return model, rng.standard_normal(shape).astype(dtype)
-
-
 def operators(path):
     return [node.op_type for node in onnx.load(path).graph.node]
 
@@ -50,9 +41,9 @@ def operators(path):
 
 
 @pytest.mark.parametrize("fold", [False, True], ids=["as it is", "folded"])
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_every_layer_gives_the_same_numbers(name, fold, rng, tmp_path):
-    model, x = trained(*EXAMPLES[name], rng)
+@pytest.mark.parametrize("name", exported.NETWORKS)
+def test_every_network_gives_the_same_numbers(name, fold, tmp_path):
+    model, x = exported.network(name), exported.samples(name)
     path = tmp_path / "model.onnx"
     bh.files.onnx.save(model, path, input_shape=x.shape[1:], fold_batch_norm=fold)
     for batch in (x, x[:1]):
@@ -61,38 +52,17 @@ def test_every_layer_gives_the_same_numbers(name, fold, rng, tmp_path):
         np.testing.assert_allclose(found, model(batch).data, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_every_layer_gives_the_same_numbers_in_float64(name, rng, tmp_path):
-    make, shape = EXAMPLES[name]
-    norm = nn.BatchNorm2d(4) if len(shape) == 4 else nn.BatchNorm1d(6)  # makes a network of float64 of any layer
-    model, x = trained(lambda rng: nn.Sequential(norm, make(rng)), shape, rng, np.float64)
+@pytest.mark.parametrize("name", exported.NETWORKS)
+def test_every_network_gives_the_same_numbers_in_float64(name, tmp_path):
+    x = exported.samples(name).astype(np.float64)
+    norm = nn.LayerNorm(x.shape[-1])  # makes a network of float64 of any layer
+    model = nn.Sequential(norm, exported.network(name)).to(np.float64)
     path = tmp_path / "model.onnx"
-    bh.files.onnx.save(model, path, input_shape=shape[1:])
-    if name not in NOT_IN_FLOAT64:
+    bh.files.onnx.save(model, path, input_shape=x.shape[1:])
+    if not NOT_IN_FLOAT64 & exported.layers_of(model):
         found = run(path, x)
         assert found.dtype == np.float64
         np.testing.assert_allclose(found, model(x).data, rtol=1e-8, atol=1e-8)
-
-
-@pytest.mark.parametrize(("layer", "shape"), [
-    (lambda rng: nn.Linear(8, 3, rng), PICTURES),  # on the last of several axes
-    (lambda rng: nn.Linear(8, 3, rng, bias=False), PICTURES),
-    (lambda rng: nn.Sequential(nn.Linear(8, 8, rng), nn.LayerNorm(8), nn.Softmax()), (3, 5, 8)),
-    (lambda rng: nn.Flatten(), (3, 5, 8)),
-    (lambda rng: nn.Sequential(nn.Conv2d(4, 3, (2, 3), rng), nn.Flatten(), nn.Linear(3 * 7 * 6, 5, rng)), PICTURES),
-    (lambda rng: nn.Sequential(), ROWS),
-    (lambda rng: nn.Residual(shortcut=nn.Dropout(0.5)), ROWS),
-    (lambda rng: nn.Sequential(nn.Dropout(0.5), nn.Residual(nn.Residual(nn.SiLU())), nn.SiLU()), ROWS),
-    (lambda rng: nn.MaxPool2d(3, stride=1, padding=1), PICTURES),
-    (lambda rng: nn.Conv2d(4, 8, 3, rng, padding=5, groups=4), PICTURES),
-    (lambda rng: nn.Sequential(nn.ELU(2), nn.LeakyReLU(0), nn.BatchNorm1d(6, eps=1), nn.LayerNorm(6, eps=1)), ROWS),
-], ids=["linear on pictures", "without bias", "on sequences", "sequences in rows", "Flatten after convolution",
-        "nothing", "x + x", "residuals in residuals", "overlapping pools", "wide padding, a filter a channel",
-        "settings that are whole numbers"])
-def test_layers_put_together_give_the_same_numbers(layer, shape, rng, tmp_path):
-    model, x = trained(layer, shape, rng)
-    bh.files.onnx.save(model, tmp_path / "model.onnx", input_shape=shape[1:])
-    np.testing.assert_allclose(run(tmp_path / "model.onnx", x), model(x).data, rtol=1e-5, atol=1e-5)
 
 
 def test_large_numbers_do_not_overflow(rng, tmp_path):
@@ -156,11 +126,15 @@ def test_the_normalization_can_be_told_where_the_file_says_none(theirs, rng, tmp
 
 
 def test_folded_batch_norms_are_gone_and_the_answers_are_the_same(rng, tmp_path):
-    model, x = trained(lambda rng: nn.Sequential(
+    model = nn.Sequential(
         nn.BatchNorm2d(1), nn.Sequential(nn.Conv2d(1, 4, 3, rng, bias=False)), nn.BatchNorm2d(4), nn.ReLU(),
         nn.Residual(nn.Conv2d(4, 4, 1, rng), nn.BatchNorm2d(4), shortcut=nn.Sequential(
             nn.Conv2d(4, 4, 1, rng), nn.BatchNorm2d(4))),
-        nn.Flatten(), nn.Linear(144, 3, rng), nn.BatchNorm1d(3)), (4, 1, 8, 8), rng)
+        nn.Flatten(), nn.Linear(144, 3, rng), nn.BatchNorm1d(3))
+    with nn.training(rng):
+        for _ in range(3):  # running statistics that are not the first ones
+            model(rng.normal(2, 3, (4, 1, 8, 8)).astype(np.float32))
+    x = rng.standard_normal((4, 1, 8, 8)).astype(np.float32)
     before = model.state_dict()
     bh.files.onnx.save(model, tmp_path / "as it is.onnx", input_shape=(1, 8, 8))
     bh.files.onnx.save(model, tmp_path / "folded.onnx", input_shape=(1, 8, 8), fold_batch_norm=True)
@@ -177,10 +151,10 @@ def test_folded_batch_norms_are_gone_and_the_answers_are_the_same(rng, tmp_path)
 
 @pytest.mark.parametrize("preprocessing", [False, True], ids=["network alone", "with preprocessing"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_every_bit_comes_back(name, dtype, preprocessing, rng, tmp_path):
-    model, x = trained(*EXAMPLES[name], rng, dtype)
-    saved = SavedModel(model, x.shape[1:], **ABOUT)
+@pytest.mark.parametrize("name", exported.NETWORKS)
+def test_every_bit_comes_back(name, dtype, preprocessing, tmp_path):
+    saved = exported.saved(name, **ABOUT)
+    model = saved.model.to(dtype)
     bh.files.onnx.save(saved, tmp_path / "model.onnx", preprocessing=preprocessing)
     again = bh.files.onnx.load(tmp_path / "model.onnx")
     assert repr(again.model) == repr(model) and type(again.model) is type(model)
@@ -192,23 +166,22 @@ def test_every_bit_comes_back(name, dtype, preprocessing, rng, tmp_path):
 
 
 @pytest.mark.parametrize("preprocessing", [False, True])
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", exported.NETWORKS)
 def test_the_graph_alone_gives_the_same_network(name, preprocessing, rng, tmp_path):
     """Without the metadata it is anybody's graph."""
-    model, x = trained(*EXAMPLES[name], rng)
-    saved = SavedModel(model, x.shape[1:], **ABOUT)
+    saved, x = exported.saved(name, **ABOUT), exported.samples(name)
     path = tmp_path / "model.onnx"
     bh.files.onnx.save(saved, path, preprocessing=preprocessing)
     file = onnx.load(path)
     del file.metadata_props[:]
     onnx.save(file, path)
     raw = rng.integers(0, 256, x.shape).astype(np.uint8) if preprocessing else x
-    expected = bh.predict(model, raw, normalize=saved.normalize if preprocessing else None)
+    expected = bh.predict(saved.model, raw, normalize=saved.normalize if preprocessing else None)
     np.testing.assert_allclose(bh.files.onnx.load(path).predict(raw), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_graph_is_believed_more_than_the_metadata(rng, tmp_path):
-    model, x = nn.Sequential(nn.Linear(6, 3, rng), nn.ReLU()), rng.standard_normal(ROWS).astype(np.float32)
+    model, x = nn.Sequential(nn.Linear(6, 3, rng), nn.ReLU()), rng.standard_normal((5, 6)).astype(np.float32)
     bh.files.onnx.save(model, tmp_path / "model.onnx", input_shape=(6,))
     file = onnx.load(tmp_path / "model.onnx")
     file.graph.node[1].op_type = "Tanh"

@@ -3,9 +3,9 @@ sentence says to do works."""
 
 import re
 
+import exported
 import numpy as np
 import pytest
-from layer_examples import EXAMPLES
 
 import byhand as bh
 from byhand import nn
@@ -50,14 +50,14 @@ THEIRS = {
     "Softplus": lambda: t.Softplus(),
     "Tanh": lambda: t.Tanh(),
 }
-"""The same layer there as in EXAMPLES here."""
+"""The same layer there as in exported.ALONE here."""
 
 
 def networks():
     """Pairs of networks, ours and theirs, with a batch: each layer in a Sequential, and a reader of pictures."""
-    for name, (make, shape) in EXAMPLES.items():
+    for name, (shape, make) in exported.ALONE.items():
         yield pytest.param(lambda rng, make=make: nn.Sequential(make(rng)),
-                           lambda name=name: t.Sequential(THEIRS[name]()), shape, id=name)
+                           lambda name=name: t.Sequential(THEIRS[name]()), (5, *shape), id=name)
     yield pytest.param(reader, their_reader, (3, 2, 14, 10), id="a reader")
     yield pytest.param(lambda rng: nn.Sequential(nn.Conv2d(2, 4, 3, rng), nn.GlobalAvgPool2d(), nn.Linear(4, 3, rng)),
                        lambda: t.Sequential(t.Conv2d(2, 4, 3), THEIRS["GlobalAvgPool2d"](), t.Linear(4, 3)),
@@ -77,7 +77,7 @@ def their_reader():
 
 
 def test_every_layer_has_a_row():
-    assert set(THEIRS) == set(EXAMPLES)
+    assert set(THEIRS) == set(exported.ALONE)
 
 
 def assert_same_outputs(ours, theirs, x):

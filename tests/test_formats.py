@@ -86,7 +86,7 @@ def test_what_is_claimed_of_c(layer, tmp_path):
             "folded, or float32": f"{layer}(" not in text[:text.index("*/")] or f"/* {layer}" in steps,
             "needs no code": f"/* {layer}" not in steps, "yes": True}
     assert says[ROWS[layer]["C"]]
-    eight = re.search(rf"static const FLASH int8_t {layer.lower()}_\d+_weight", small)
+    eight = re.search(rf"static const BYHAND_FLASH int8_t {layer.lower()}_\d+_weight", small)
     assert bool(eight) == (ROWS[layer]["C, `--int8`"] == "8 bits")
     assert eight or ROWS[layer]["C, `--int8`"] == ROWS[layer]["C"]
 
@@ -122,7 +122,7 @@ def test_what_onnx_keeps(tmp_path, rng):
     rows = table("what it keeps")
     saved = exported.saved("convolution", Normalize(0.1, 0.3), classes=tuple("abcde"), recipe="lenet",
                            metrics={"test_accuracy": 0.9876})
-    norms, rowwise = exported.saved("features"), exported.saved("linear")
+    norms, rowwise = exported.saved("features"), exported.saved("Linear")
     path, pictures = tmp_path / "model.onnx", rng.integers(0, 256, (3, 1, 8, 8)).astype(np.uint8)
 
     def written(model, **options):
@@ -136,7 +136,7 @@ def test_what_onnx_keeps(tmp_path, rng):
                           np.allclose(answers, saved.predict(pictures), rtol=1e-4, atol=1e-4)),
         "names of the classes": ("in the metadata", again.classes == saved.classes),
         "accuracy and recipe": ("in the metadata", again.metrics == saved.metrics and again.recipe == "lenet"),
-        "float64": ("yes", written(replace(rowwise, model=rowwise.model.to(np.float64))).model[0].weight.dtype == "f8"),
+        "float64": ("yes", written(replace(rowwise, model=rowwise.model.to(np.float64))).model.weight.dtype == "f8"),
         "batch norms as layers": ("yes, without `--fold-batch-norm`",
                                   repr(written(norms).model) == repr(norms.model)
                                   != repr(written(norms, fold_batch_norm=True).model)),
@@ -149,9 +149,9 @@ def test_what_onnx_keeps(tmp_path, rng):
 
 def double(folder):
     """Whether float64 comes back from JSON."""
-    saved = exported.saved("linear")
+    saved = exported.saved("Linear")
     model_json.save(replace(saved, model=saved.model.to(np.float64)), folder / "double.json")
-    return bh.load(folder / "double.json").model[0].weight.dtype == np.float64
+    return bh.load(folder / "double.json").model.weight.dtype == np.float64
 
 
 @needs_gcc

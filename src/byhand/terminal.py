@@ -18,5 +18,7 @@ def printable(text: str) -> str:
 def short(error: Exception | str) -> str:
     """What it says, without the end of its sentence. It may quote the file, in which may be anything, without end."""
     said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, RecursionError):
+        said = "it is nested too deep"
     text = printable(" ".join(said.split()).rstrip("."))
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."

@@ -24,6 +24,8 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
 @click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="The format.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="The file to write, a new one (default: beside the model).")
+@click.option("--name", metavar="NAME",
+              help="c: what all names in the file begin with, so that several networks fit into one program.")
 @click.option("--int8", is_flag=True, help="c: weights in eight bits; says what that costs.")
 @click.option("--data", "source", metavar="NAME|PATH",
               help=f"--int8: measure on this test set: {DATA} (default: the run's own data; mnist for a file).")
@@ -32,8 +34,8 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
 @kernels
 @threads
 @common
-def export(model: Path, form: str, out: Path | None, int8: bool, source: str | None, preprocessing: bool, fold: bool,
-           threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+def export(model: Path, form: str, out: Path | None, name: str | None, int8: bool, source: str | None,
+           preprocessing: bool, fold: bool, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write a saved model in another format.
 
     onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
@@ -43,17 +45,18 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
 
     \b
       byhand export first-run --to onnx --preprocessing
-      byhand export first-run --to c --out digits.c --int8
+      byhand export first-run --to c --out digits.c --name digits --int8
       byhand export digits.safetensors --to json
     """
     from byhand.files.reading import model_file, stored_model
 
-    for given, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
-                                 (fold, "--fold-batch-norm", "onnx")):
+    for given, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
+                                 (preprocessing, "--preprocessing", "onnx"), (fold, "--fold-batch-norm", "onnx")):
         if given and form != owner:
             raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
     if source is not None and not int8:
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
+    byhand.files.c.check_name(name)  # before eight bits are measured, which takes a while
     saved, file = stored_model(model), model_file(model)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
@@ -65,7 +68,7 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
-    use = write(saved, out, form, preprocessing, fold)
+    use = write(saved, out, form, name, preprocessing, fold)
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
 
@@ -95,10 +98,10 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     return facts, replace(small, metrics={**small.metrics, **measured})
 
 
-def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: bool) -> list[str]:
+def write(saved: "SavedModel", out: Path, form: str, name: str | None, preprocessing: bool, fold: bool) -> list[str]:
     """Write the file. Returns the lines that use it."""
     if form == "c":
-        declared = byhand.files.c.save(saved, out)
+        declared = byhand.files.c.save(saved, out, name=name)
         return [f"gcc -O2 your_program.c {out} -lm", *declared]
     if form == "onnx":
         onnx = import_module("byhand.files.onnx")  # which needs a package that not everybody has

@@ -24,6 +24,9 @@ LAYERS: dict[str, type[nn.Module]] = {
 ARGUMENTS = {name: inspect.signature(layer).parameters for name, layer in LAYERS.items()}
 NORMS = {"BatchNorm1d": ("num_features", 4), "BatchNorm2d": ("num_features", 4), "LayerNorm": ("normalized_shape", 2)}
 """Layers that fill their arrays when they are made: the option that tells how large these are, and how many."""
+UNALLOCATED: dict[str, Any] = {"rng": np.random.default_rng(0), "weight_init": nn.init.unallocated,
+                               "bias_init": nn.init.unallocated}
+"""Options of a layer whose weights are not yet in memory."""
 MOST_LAYERS = 2_000
 DEEPEST = 16
 
@@ -93,8 +96,7 @@ def build_part(plan: Any, budget: Budget, depth: int) -> nn.Module:
         raise ValueError(f"{plan['type']} has no option {', '.join(sorted(options.keys() - allowed))[:80]}")
     values = {name: checked(name, value, budget.largest) for name, value in options.items()}
     if "rng" in arguments:
-        nothing = nn.init.unallocated
-        values |= {"rng": np.random.default_rng(0), "weight_init": nothing, "bias_init": nothing}
+        values |= UNALLOCATED
     if plan["type"] in NORMS:
         option, arrays = NORMS[plan["type"]]
         if 4 * arrays * np.prod(values.get(option, 0), dtype=float) > budget.weight_bytes:  # before they are made

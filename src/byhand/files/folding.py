@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from byhand import nn
+from byhand.files.architecture import UNALLOCATED
 from byhand.nn.layers import BatchNorm
 
 Array = np.ndarray[Any, Any]
@@ -60,8 +61,7 @@ def joined(layer: nn.Linear | nn.Conv2d, norm: BatchNorm) -> nn.Module:
     scale, shift = scale_and_shift(norm)
     old = layer.weight.data
     bias = np.zeros(len(old)) if layer.bias is None else layer.bias.data
-    options = layer.config() | {"bias": True, "weight_init": nn.init.unallocated, "bias_init": nn.init.unallocated}
-    new = type(layer)(**options, rng=np.random.default_rng(0), dtype=old.dtype)
+    new = type(layer)(**layer.config() | UNALLOCATED | {"bias": True}, dtype=old.dtype)
     with np.errstate(all="ignore"):
         new.load_state_dict({"weight": old * scale.reshape(-1, *[1] * (old.ndim - 1)), "bias": bias * scale + shift})
     return new

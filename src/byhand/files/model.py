@@ -8,7 +8,7 @@ So a saved model needs nothing else, and PyTorch can read the same weights.
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import Answers
 from byhand.files.architecture import build, describe
-from byhand.files.first_bytes import is_onnx, is_pickle
+from byhand.files.first_bytes import kind_of
 from byhand.files.plain_json import as_json, from_json
 from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
@@ -97,7 +97,7 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     metadata = metadata_of(saved)
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
     content = file_of(tensors, metadata)
-    check_readable(path, metadata, tensors, len(content))
+    check_readable(path, lambda: read(facts_of(metadata), tensors, len(content)))
     write_atomically(path, content)
 
 
@@ -126,14 +126,18 @@ def metadata_of(saved: SavedModel) -> dict[str, str]:
     }
 
 
-def check_readable(path: str | os.PathLike[str], metadata: Mapping[str, str], state: Mapping[str, Array],
-                   size: int) -> None:
-    """Read what is to be written into a file of this size. Raises ValueError if that cannot be done."""
+def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """What the texts of `metadata_of` say."""
+    written = ("architecture", "input_shape", "preprocessing", "classes", "metrics")
+    return {"recipe": metadata["recipe"], **{name: from_json(metadata[name]) for name in written}}
+
+
+def check_readable(path: str | os.PathLike[str], read_it: Callable[[], SavedModel]) -> None:
+    """Read what is to be written to this path. Raises ValueError if that cannot be done."""
     try:
-        read(metadata, state, size)
+        read_it()
     except ValueError as error:
-        raise ValueError(f"{path} was not written, since it could not be read again: "
-                         f"{str(error).rstrip('.')}.") from None
+        raise ValueError(f"{path} was not written, since it could not be read again: {short(error)}.") from None
 
 
 def load(path: str | os.PathLike[str]) -> SavedModel:
@@ -151,10 +155,8 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
         raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
                              "byhand.")
     try:
-        return read(metadata, state, path.stat().st_size)
-    except RecursionError:
-        raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
-    except (ValueError, KeyError) as error:
+        return read(facts_of(metadata), state, path.stat().st_size)
+    except (KeyError, RecursionError, ValueError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
 
 
@@ -178,11 +180,10 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str], *, strict: bool
 
 def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """The metadata and the arrays of a file. Raises ModelFileError, which says what to do with files of other kinds."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no model file {path}.")
-    if is_onnx(path):
+    kind = kind_of(path)
+    if kind == "onnx":
         raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
-    if is_pickle(path):
+    if kind == "pickle":
         raise ModelFileError(
             f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
             f"two lines turn it into safetensors: state = torch.load({str(path)!r}, weights_only=True); "
@@ -193,9 +194,9 @@ def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         raise ModelFileError(str(error)) from None
 
 
-def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> SavedModel:
-    """The contents of a file of this size, checked."""
-    model = build(from_json(metadata["architecture"]), size)
+def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> SavedModel:
+    """What a file of this size says and holds, checked."""
+    model = build(facts["architecture"], size)
     with np.errstate(all="ignore"):  # numbers that are too large, or none
         model.load_state_dict(state)
     if any(array.dtype == np.float64 for array in state.values()):
@@ -203,7 +204,7 @@ def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> 
     for name, own in model.state_dict().items():
         if state[name].dtype.kind != own.dtype.kind:
             raise ValueError(f"its {name} is {state[name].dtype}, where numbers such as {own.dtype} belong")
-    shape, classes = from_json(metadata["input_shape"]), from_json(metadata["classes"])
+    shape, classes, recipe = facts["input_shape"], facts["classes"], facts["recipe"]
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes of at least 1")
     if math.prod(shape) > LARGEST_INPUT or len(shape) > MOST_DIMENSIONS:
@@ -212,10 +213,10 @@ def read(metadata: Mapping[str, str], state: Mapping[str, Array], size: int) -> 
         raise ValueError("its classes are not a list of names")
     if len(set(classes)) < len(classes):
         raise ValueError("two of its classes have the same name")
-    preprocessing, metrics = from_json(metadata["preprocessing"]), from_json(metadata["metrics"])
+    preprocessing, metrics = facts["preprocessing"], facts["metrics"]
     if not isinstance(metrics, dict):
         raise ValueError("its metrics are not figures under names")
-    if not metadata["recipe"].isprintable() or len(metadata["recipe"]) > 100:
+    if not isinstance(recipe, str) or not recipe.isprintable() or len(recipe) > 100:
         raise ValueError("its recipe is not a name")
     return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
-                      tuple(classes), metadata["recipe"], metrics)
+                      tuple(classes), recipe, metrics)

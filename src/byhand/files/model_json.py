@@ -22,7 +22,7 @@ import numpy as np
 
 from byhand.atomic import write_atomically
 from byhand.files.architecture import describe
-from byhand.files.model import MOST_DIMENSIONS, ModelFileError, SavedModel, must_be_saved, read
+from byhand.files.model import MOST_DIMENSIONS, ModelFileError, SavedModel, check_readable, must_be_saved, read
 from byhand.files.plain_json import as_json, from_json, is_number, read_json
 from byhand.terminal import short
 
@@ -58,10 +58,7 @@ def save(saved: SavedModel, path: str | os.PathLike[str]) -> None:
     weights = [f"  {json.dumps(name)}: {numbers_text(array)}" for name, array in state.items()]
     lines.append('"weights": {\n' + ",\n".join(weights) + "}")
     text = "{" + ",\n ".join(lines) + "}\n"
-    try:
-        contents(from_json(text), len(text))
-    except ValueError as error:
-        raise ValueError(f"{path} was not written, since it could not be read again: {short(error)}.") from None
+    check_readable(path, lambda: contents(from_json(text), len(text)))
     write_atomically(path, text.encode())
 
 
@@ -73,9 +70,7 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     path = Path(path)
     try:
         return contents(read_json(path), path.stat().st_size)
-    except RecursionError:
-        raise ModelFileError(f"{path} does not describe a network: it is nested too deep.") from None
-    except (ValueError, KeyError) as error:
+    except (KeyError, RecursionError, ValueError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
 
 
@@ -91,11 +86,7 @@ def contents(document: Any, size: int) -> SavedModel:
     if not isinstance(document["weights"], dict):
         raise ValueError("its weights are not lists of numbers under names")
     state = {name: array_of(name[:40], value, document["dtype"]) for name, value in document["weights"].items()}
-    if not isinstance(document["recipe"], str):
-        raise ValueError("its recipe is not a name")
-    metadata = {name: json.dumps(document[name]) for name in
-                ("architecture", "input_shape", "preprocessing", "classes", "metrics")} | {"recipe": document["recipe"]}
-    return read(metadata, state, 4 * size)  # a number takes at least two letters, and at most eight bytes
+    return read(document, state, 4 * size)  # a number takes at least two letters, and at most eight bytes
 
 
 def array_of(name: str, value: Any, dtype: str) -> Array:

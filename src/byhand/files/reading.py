@@ -16,7 +16,7 @@ import numpy as np
 from byhand import nn, scalar
 from byhand.data import Normalize
 from byhand.files import model, model_json
-from byhand.files.first_bytes import is_onnx, json_bracket
+from byhand.files.first_bytes import kind_of
 from byhand.files.folding import in_a_row
 from byhand.files.model import SavedModel
 from byhand.files.scalar_json import read_scalar_json
@@ -72,16 +72,14 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no model file {path}.")
-    if is_onnx(path):
-        from byhand.files import onnx  # which needs a package that not everybody has
+    match kind_of(path):
+        case "onnx":
+            from byhand.files import onnx  # which needs a package that not everybody has
 
-        return onnx.load(path)
-    match json_bracket(path):
-        case b"[":
+            return onnx.load(path)
+        case "list":
             return on_arrays(read_scalar_json(path))
-        case b"{":
+        case "object":
             return model_json.load(path)
     return model.load(path)
 

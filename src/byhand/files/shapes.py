@@ -4,7 +4,6 @@ to find out what comes of it."""
 import math
 
 from byhand import nn
-from byhand.kernels import Window
 from byhand.nn.layers import BatchNorm
 
 Shape = tuple[int, ...]
@@ -24,9 +23,9 @@ def shape_after(layer: nn.Module, shape: Shape) -> Shape:
             if around != after:
                 raise ValueError(f"a shortcut ends in the shape {around}, and what it goes around in {after}")
         case nn.Conv2d() if len(shape) == 3 and shape[0] == layer.in_channels:
-            after = (layer.out_channels, *places(layer.window, shape))
+            after = (layer.out_channels, *layer.window.output_size(*shape[1:]))
         case nn.AvgPool2d() | nn.MaxPool2d() if len(shape) == 3:
-            after = (shape[0], *places(layer.window, shape))
+            after = (shape[0], *layer.window.output_size(*shape[1:]))
         case nn.GlobalAvgPool2d() if len(shape) == 3:
             after = shape[:1]
         case nn.Linear() if shape[-1:] == (layer.in_features,):
@@ -45,8 +44,3 @@ def shape_after(layer: nn.Module, shape: Shape) -> Shape:
     if after is None or min(after, default=1) < 1:
         raise ValueError(f"{layer!r} cannot read samples of shape {shape}")
     return after
-
-
-def places(window: Window, shape: Shape) -> tuple[int, int]:
-    """How many rows and columns of places a window has on a picture (C, H, W)."""
-    return window.output_size(shape[1], shape[2])

@@ -15,24 +15,27 @@ from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.files.c.int8 import in_eight_bits
 from byhand.files.c.program import program_of
-from byhand.files.c.source import declarations, source
+from byhand.files.c.source import check_name, declarations, source, under
 from byhand.files.folding import in_a_row, without_batch_norm
 from byhand.files.model import SavedModel, must_be_saved
 
-__all__ = ["quantized", "save"]
+__all__ = ["check_name", "quantized", "save"]
 
 
-def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False) -> list[str]:
+def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False,
+         name: str | None = None) -> list[str]:
     """Write a network as one C99 file, whole or not at all.
 
     `predict(input, logits)` in it gives what `saved.predict` gives for one sample, in float32, batch norms folded and
-    normalization included. With `int8` the weights are stored in eight bits (see `quantized`). Returns what another C
-    file declares to use this one, a line each.
+    normalization included. With `int8` the weights are stored in eight bits (see `quantized`). With name="digits" it is
+    `digits_predict`, and all other names in the file begin so too: networks under different names fit into one
+    program. Returns what another C file declares to use this one, a line each.
 
-    Raises ValueError for a network alone, a model that does not say what it reads, a layer of your own, or weights that
-    are not finite; OSError if the file cannot be written.
+    Raises ValueError for a network alone, a model that does not say what it reads, a layer of your own, weights that
+    are not finite, or a name that C cannot have; OSError if the file cannot be written.
     """
     must_be_saved(saved)
+    check_name(name)
     if int8:
         saved = quantized(saved)
     shape = input_shape(saved)
@@ -40,8 +43,8 @@ def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False)
     saved = replace(saved, model=without_batch_norm(saved.model))
     with np.errstate(all="ignore"):  # numbers from a file, which need not make sense
         program = program_of(saved.model, shape, factors)
-    write_atomically(path, source(saved, program).encode())
-    return declarations(saved, program)
+    write_atomically(path, source(saved, program, name).encode())
+    return [under(name, line, program) for line in declarations(saved, program)]
 
 
 def quantized(saved: SavedModel) -> SavedModel:

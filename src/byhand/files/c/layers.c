@@ -6,9 +6,9 @@
 
 /* Where weights stay. avr-gcc would copy constants to RAM, unless they are told not to (with -std=gnu99). */
 #if defined(__FLASH) && !defined(__STRICT_ANSI__)
-#define FLASH __flash
+#define BYHAND_FLASH __flash
 #else
-#define FLASH
+#define BYHAND_FLASH
 #endif
 
 /* How a filter or a pool is laid over a picture. */
@@ -23,8 +23,8 @@ typedef struct {
 } window;
 
 /* y = W x + b: every output is a weighted sum of all inputs. */
-static void linear(const float *x, float *y, int inputs, int outputs, const FLASH float *weight,
-                   const FLASH float *bias)
+static void linear(const float *x, float *y, int inputs, int outputs, const BYHAND_FLASH float *weight,
+        const BYHAND_FLASH float *bias)
 {
     for (int o = 0; o < outputs; o++) {
         float sum = bias[o];
@@ -49,7 +49,8 @@ static int end_inside(int start, int dilation, int size, int kernel)
 
 /* Filters laid over every place of a picture: at each, a weighted sum of what lies under the filter. What is outside
  * the picture counts as 0. With groups, a filter sees the channels of its group only. */
-static void conv2d(const float *x, float *y, const window *w, const FLASH float *weight, const FLASH float *bias)
+static void conv2d(const float *x, float *y, const window *w, const BYHAND_FLASH float *weight,
+        const BYHAND_FLASH float *bias)
 {
     int channels = w->channels / w->groups, filters = w->out_channels / w->groups;
     for (int o = 0; o < w->out_channels; o++) {
@@ -63,7 +64,7 @@ static void conv2d(const float *x, float *y, const window *w, const FLASH float 
                 for (int c = 0; c < channels; c++)
                     for (int u = first_inside(top, w->dilation_height); u < rows; u++) {
                         int place = (c * w->height + top + u * w->dilation_height) * w->width + left;
-                        const FLASH float *line = weight + (c * w->kernel_height + u) * w->kernel_width;
+                        const BYHAND_FLASH float *line = weight + (c * w->kernel_height + u) * w->kernel_width;
                         for (int v = first_inside(left, w->dilation_width); v < columns; v++)
                             sum += line[v] * seen[place + v * w->dilation_width];
                     }
@@ -88,8 +89,8 @@ static float quantize(const float *x, int8_t *q, int n)
 }
 
 /* As linear, with weights in eight bits: outputs are added up in whole numbers, and then brought to scale. */
-static void linear_int8(const float *x, float *y, int inputs, int outputs, const FLASH int8_t *weight,
-                        const FLASH float *scale, const FLASH float *bias)
+static void linear_int8(const float *x, float *y, int inputs, int outputs, const BYHAND_FLASH int8_t *weight,
+        const BYHAND_FLASH float *scale, const BYHAND_FLASH float *bias)
 {
     float step = quantize(x, quantized, inputs);
     for (int o = 0; o < outputs; o++) {
@@ -101,8 +102,8 @@ static void linear_int8(const float *x, float *y, int inputs, int outputs, const
 }
 
 /* As conv2d, with weights in eight bits: outputs are added up in whole numbers, and then brought to scale. */
-static void conv2d_int8(const float *x, float *y, const window *w, const FLASH int8_t *weight,
-                        const FLASH float *scale, const FLASH float *bias)
+static void conv2d_int8(const float *x, float *y, const window *w, const BYHAND_FLASH int8_t *weight,
+        const BYHAND_FLASH float *scale, const BYHAND_FLASH float *bias)
 {
     int channels = w->channels / w->groups, filters = w->out_channels / w->groups;
     float step = quantize(x, quantized, w->channels * w->height * w->width);
@@ -117,7 +118,7 @@ static void conv2d_int8(const float *x, float *y, const window *w, const FLASH i
                 for (int c = 0; c < channels; c++)
                     for (int u = first_inside(top, w->dilation_height); u < rows; u++) {
                         int place = (c * w->height + top + u * w->dilation_height) * w->width + left;
-                        const FLASH int8_t *line = weight + (c * w->kernel_height + u) * w->kernel_width;
+                        const BYHAND_FLASH int8_t *line = weight + (c * w->kernel_height + u) * w->kernel_width;
                         for (int v = first_inside(left, w->dilation_width); v < columns; v++)
                             sum += line[v] * seen[place + v * w->dilation_width];
                     }
@@ -174,8 +175,8 @@ static void global_avg_pool2d(const float *x, float *y, int channels, int places
 }
 
 /* Each channel times a number, plus a number: a normalization whose mean and spread are known. */
-static void scale_and_shift(const float *x, float *y, int channels, int places, const FLASH float *scale,
-                            const FLASH float *shift)
+static void scale_and_shift(const float *x, float *y, int channels, int places, const BYHAND_FLASH float *scale,
+        const BYHAND_FLASH float *shift)
 {
     for (int c = 0; c < channels; c++)
         for (int i = 0; i < places; i++)
@@ -183,7 +184,8 @@ static void scale_and_shift(const float *x, float *y, int channels, int places, 
 }
 
 /* All numbers together brought to mean 0 and variance 1, then each times a weight, plus a bias. */
-static void layer_norm(const float *x, float *y, int n, float eps, const FLASH float *weight, const FLASH float *bias)
+static void layer_norm(const float *x, float *y, int n, float eps, const BYHAND_FLASH float *weight,
+        const BYHAND_FLASH float *bias)
 {
     float mean = 0, variance = 0;
     for (int i = 0; i < n; i++)

@@ -11,7 +11,7 @@ import numpy as np
 
 from byhand.files.c.program import Look, Program, Step, by
 from byhand.files.model import SavedModel
-from byhand.terminal import counted
+from byhand.terminal import counted, short
 
 Array = np.ndarray[Any, Any]
 WIDTH = 110
@@ -29,24 +29,25 @@ def library() -> dict[str, str]:
     return found
 
 
-def source(saved: SavedModel, program: Program) -> str:
-    """The whole file. Raises ValueError for numbers that are not finite in float32."""
+def source(saved: SavedModel, program: Program, name: str | None) -> str:
+    """The whole file, its names under this one. Raises ValueError for numbers that are not finite in float32."""
     classifies = answers_with_a_class(saved, program)
     can = declarations(saved, program)
     constants = [constant(name, array) for name, array in program.arrays.items()]
     looks = [look_of(name, look) for name, look in program.looks.items()]
-    used = {step.function for step in program.steps} | {"FLASH"}
+    used = {step.function for step in program.steps} | {"BYHAND_FLASH"}
     used |= {"window", "first_inside", "end_inside"} if looks else set()
     used |= {"quantize"} if program.eight_bits else set()
     used |= {"largest_of"} if classifies and program.output.size > 1 else set()
     blocks = {name: block for name, block in library().items() if name in used}
-    return "\n\n".join([
-        heading(saved, program, can), "#include <math.h>\n#include <stdint.h>",
+    code = "\n\n".join([
+        "#include <math.h>\n#include <stdint.h>",
         f"#define BYHAND_INPUTS {program.input.size}\n#define BYHAND_OUTPUTS {program.output.size}", "\n".join(can),
         *([names_of(saved.classes)] if classifies and saved.classes else []),
-        "/* --- the weights --- */", blocks.pop("FLASH"), *constants, "/* --- the layers --- */",
+        "/* --- the weights --- */", blocks.pop("BYHAND_FLASH"), *constants, "/* --- the layers --- */",
         *([blocks.pop("window")] if looks else []), *looks, work_memory(program), *blocks.values(),
-        "/* --- the network --- */", network(program), *entrances(program, can)]) + "\n"
+        "/* --- the network --- */", network(program), *entrances(program, can)])
+    return f"{heading(saved, program, [under(name, line, program) for line in can])}\n\n{under(name, code, program)}\n"
 
 
 def answers_with_a_class(saved: SavedModel, program: Program) -> bool:
@@ -54,6 +55,38 @@ def answers_with_a_class(saved: SavedModel, program: Program) -> bool:
     outputs = program.output.size
     single = outputs == 1 and len(saved.classes) == 2
     return len(program.output.shape) == 1 and (single or (outputs > 1 and len(saved.classes) in (0, outputs)))
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+KEYWORDS = {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
+            "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",
+            "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while"}
+
+
+def check_name(name: str | None) -> None:
+    """Raises ValueError for what cannot be a name in C, or is one that the language keeps for itself."""
+    if name is not None and (not isinstance(name, str) or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+                             or name in KEYWORDS):
+        raise ValueError(f"{short(repr(name))} is no name in C, which is a word like digits or net_2: letters from a "
+                         "to z, digits and _, a letter first, and no word of the language's own.")
+
+
+def under(name: str | None, code: str, program: Program) -> str:
+    """The same code with all that has a name outside its functions under this one, so that a program can have several
+    networks, even in one file: digits_predict, digits_classes, DIGITS_INPUTS. Texts and comments stay as they are."""
+    if name is None:
+        return code
+    own = {*library(), *program.arrays, *program.looks, *program.buffers, "quantized", "network", "predict",
+           "predict_bytes"}
+
+    def named(found: re.Match[str]) -> str:
+        word = found[0]
+        if word.startswith("BYHAND_"):
+            return name.upper() + word.removeprefix("BYHAND")
+        return f"{name}_{word.removeprefix('byhand_')}" if word in own or word.startswith("byhand_") else word
+
+    return re.sub(r'/\*.*?\*/|"[^"]*"|\b[A-Za-z]\w*', named, code, flags=re.DOTALL)
 
 
 # --- what a person should know ----------------------------------------------------------------------------------------
@@ -140,7 +173,7 @@ def constant(name: str, array: Array) -> str:
     rows = [", ".join(words[start:start + width]) for start in range(0, len(words), width)]
     lines = [f"    {line}" for row in rows for line in textwrap.wrap(f"{row},", WIDTH - 4)]
     size = " * ".join(map(str, array.shape))
-    return f"static const FLASH {kind} {name}[{size}] = {{\n" + "\n".join(lines) + "\n};"
+    return f"static const BYHAND_FLASH {kind} {name}[{size}] = {{\n" + "\n".join(lines) + "\n};"
 
 
 def in_c(array: Array) -> Array:
@@ -183,8 +216,7 @@ def work_memory(program: Program) -> str:
 
 def network(program: Program) -> str:
     """The function that goes through all steps."""
-    lines = [f"/* The network, for inputs in {program.input.memory.buffer}. */",
-             "static void network(float logits[])", "{"]
+    lines = ["/* The network, for inputs that are in memory already. */", "static void network(float logits[])", "{"]
     for step in program.steps:
         lines += [f"    /* {step.title} */", *call(step)]
     return "\n".join([*lines, "}"])

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from byhand import nn
+from byhand.files.architecture import UNALLOCATED
 from byhand.files.onnx.constants import BATCH, axes_of, whole_numbers
 from byhand.files.onnx.library import onnx
 from byhand.files.onnx.node import Node
-from byhand.files.onnx.steps import Part, Scaling, Step, added, merged, scaled, since, unallocated
+from byhand.files.onnx.steps import Part, Scaling, Step, added, merged, scaled, since
 
 Array = np.ndarray[Any, Any]
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
@@ -71,7 +72,7 @@ def linear(node: Node, x: Step, weight: Array, bias: Array | None = None) -> Ste
     """A linear layer with weights (out, in)."""
     need(weight.size > 0, node, "has no weights")
     arrays = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-    return x.then(nn.Linear(weight.shape[1], weight.shape[0], **unallocated(bias=bias is not None)), **arrays)
+    return x.then(nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, **UNALLOCATED), **arrays)
 
 
 def conv(node: Node, x: Step, weight: Any, bias: Any = None) -> Step:
@@ -85,7 +86,7 @@ def conv(node: Node, x: Step, weight: Any, bias: Any = None) -> Step:
         arrays["bias"] = bias
     groups = node.whole("group", 1)
     layer = nn.Conv2d(weight.shape[1] * groups, weight.shape[0], size, stride=stride, padding=padding,
-                      dilation=dilation, groups=groups, **unallocated(bias=bias is not None))
+                      dilation=dilation, groups=groups, bias=bias is not None, **UNALLOCATED)
     need(bias is None or len(bias) == len(weight), node, "has another number of biases than of filters")
     return x.then(layer, **arrays)
 

@@ -82,7 +82,8 @@ def from_metadata(file: Any, size: int) -> SavedModel | None:
     if not isinstance(counters, dict) or not all(type(n) is int and 0 <= n < 2**63 for n in counters.values()):
         raise ValueError("its counters are not whole numbers under names")
     state = {name: array for name, array in arrays.items() if not name.startswith("preprocessing.")}
-    saved = model_files.read(metadata, state | {name: np.array(n) for name, n in counters.items()}, size)
+    state |= {name: np.array(n) for name, n in counters.items()}
+    saved = model_files.read(model_files.facts_of(metadata), state, size)
     if not saved.input_shape:
         raise ValueError("it does not say what shape a sample has")
     again = file_of(saved, metadata, from_json(metadata["preprocessing_inside"]) is True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from byhand import nn
-from byhand.files.architecture import DEEPEST, MOST_LAYERS
+from byhand.files.architecture import DEEPEST, MOST_LAYERS, UNALLOCATED
 from byhand.files.model import LARGEST_INPUT, MOST_DIMENSIONS
 from byhand.files.onnx.node import Node
 from byhand.files.shapes import Shape, shape_after
@@ -224,7 +224,7 @@ class Maker:
         if np.any(scale != 1):
             self.claim(weight.size)
             weight = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-        layer = type(step.layer)(**step.layer.config() | unallocated(bias=True))
+        layer = type(step.layer)(**step.layer.config() | UNALLOCATED | {"bias": True})
         return self.with_arrays(layer, {"weight": weight, "bias": bias * scale + shift})
 
     def norm_of(self, step: Step) -> nn.Module:
@@ -238,9 +238,3 @@ class Maker:
         layer = norm(len(scale))
         return self.with_arrays(layer, {"weight": scale, "bias": shift, "running_mean": np.zeros(len(scale)),
                                         "running_var": np.full(len(scale), 1 - layer.eps)})
-
-
-def unallocated(bias: bool) -> dict[str, Any]:
-    """Options of a layer whose numbers are not yet in memory."""
-    nothing = nn.init.unallocated
-    return {"bias": bias, "rng": np.random.default_rng(0), "weight_init": nothing, "bias_init": nothing}

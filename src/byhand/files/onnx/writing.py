@@ -17,7 +17,7 @@ from byhand import nn
 from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.files.folding import without_batch_norm
-from byhand.files.model import SavedModel, check_readable, metadata_of
+from byhand.files.model import SavedModel, check_readable, facts_of, metadata_of, read
 from byhand.files.onnx.library import checker, helper, numpy_helper, onnx
 from byhand.files.shapes import Shape, shape_after
 
@@ -63,7 +63,7 @@ def save(model: SavedModel | nn.Module, path: str | os.PathLike[str], *, preproc
         raise ValueError(f"an ONNX file holds at most 2 GB, and this network has {size / 2**30:.1f}.")
     file = file_of(saved, metadata, preprocessing)
     content = file.SerializeToString(deterministic=True)
-    check_readable(path, metadata, saved.model.state_dict(), len(content))
+    check_readable(path, lambda: read(facts_of(metadata), saved.model.state_dict(), len(content)))
     try:
         checker.check_model(file, full_check=True)
     except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
