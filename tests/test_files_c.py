@@ -206,6 +206,15 @@ def test_names_cannot_become_code(compiled, rng):
     assert compiled(saved).classes(len(NAMES)) == NAMES
 
 
+@needs_gcc
+@pytest.mark.parametrize("names", [["a class  with blanks "] * 9, ["two  blanks " * 12, " at both ends "]],
+                         ids=["over several lines", "longer than a line"])
+def test_names_keep_their_blanks(names, compiled, rng):
+    names = [f"{name}{i}" for i, name in enumerate(names)]
+    saved = SavedModel(nn.Linear(6, len(names), rng), (6,), classes=tuple(names))
+    assert compiled(saved).classes(len(names)) == names
+
+
 @given(st.text())
 def test_a_comment_ends_where_it_should(text):
     assert not re.search(r"\*/|/\*|\?\?|\\|[^ -~]", in_a_comment(text))

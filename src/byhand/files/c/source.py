@@ -149,8 +149,9 @@ def in_a_comment(text: str) -> str:
 
 def names_of(classes: tuple[str, ...]) -> str:
     """The names of the classes, in UTF-8."""
-    rows = textwrap.wrap(", ".join(text_literal(name) for name in classes), WIDTH - 4, break_long_words=False,
-                         break_on_hyphens=False)
+    literals = ", ".join(text_literal(name).replace(" ", "\0") for name in classes)  # whose own blanks end no line
+    rows = [row.replace("\0", " ") for row in textwrap.wrap(literals, WIDTH - 4, break_long_words=False,
+                                                           break_on_hyphens=False)]
     return f"const char *const byhand_classes[{len(classes)}] = {{\n" + "".join(f"    {row}\n" for row in rows) + "};"
 
 
