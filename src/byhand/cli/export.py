@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import byhand
+from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import (
     DATA, OneOf, answer, common, kernels, known_data, listener, notice, text_width, threads
 )
@@ -29,11 +30,12 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
               help=f"--int8: measure on this test set: {DATA} (default: the run's own data; mnist for a file).")
 @click.option("--preprocessing", is_flag=True, help="onnx: normalize within the graph, so that it reads raw samples.")
 @click.option("--fold-batch-norm", "fold", is_flag=True, help="onnx: put batch norms into the weights before them.")
+@normalize
 @kernels
 @threads
 @common
 def export(model: Path, form: str, out: Path | None, int8: bool, source: str | None, preprocessing: bool, fold: bool,
-           threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+           given: tuple[float, ...] | None, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write a saved model in another format.
 
     onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
@@ -48,13 +50,14 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
     """
     from byhand.files.reading import model_file, stored_model
 
-    for given, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
+    for asked, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
                                  (fold, "--fold-batch-norm", "onnx")):
-        if given and form != owner:
+        if asked and form != owner:
             raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
     if source is not None and not int8:
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
-    saved, file = stored_model(model), model_file(model)
+    file = model_file(model)
+    saved = as_trained(stored_model(model), given, file)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
@@ -62,10 +65,12 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
     if form in ("json", "onnx"):
         check_place_for(saved, form, file)
-    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
+    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
+                             "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
     use = write(saved, out, form, preprocessing, fold)
+    say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from byhand.atomic import write_atomically
+from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, threads
 from byhand.terminal import printable
 
@@ -37,11 +38,12 @@ def png_file(context: click.Context, option: click.Parameter, path: Path | None)
 @click.option("--as-is", is_flag=True, help="Only bring pictures to the model's size and colours; prepare nothing.")
 @click.option("--show", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", callback=png_file,
               help="Draw the steps from each picture to its reading, as .png.")
+@normalize
 @kernels
 @threads
 @common
-def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None, threads: int | None,
-            as_json: bool, quiet: bool, debug: bool) -> int:
+def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None,
+            given: tuple[float, ...] | None, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> int:
     """Read pictures of digits.
 
     MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). IMAGE is a
@@ -61,8 +63,10 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
         raise click.UsageError("--many prepares each digit, and --as-is prepares nothing: choose one.")
     if drawing and drawing.exists() and {drawing.resolve(), drawing.resolve().parent} & {p.resolve() for p in images}:
         raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
-    opened, tell = open_model(model), notice(listener(quiet))
+    file, tell = model_file(model), notice(listener(quiet))
+    opened = as_trained(open_model(model), given, file)
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
+    say_what_is_assumed(opened, file, tell)
     told: list[Facts] = []
     rows: list[Row] = []
     drawn = 0
@@ -90,7 +94,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
             click.echo(text)
         if not many and seen.digits() > 1:
             tell(f"on {name} there seem to be {seen.digits()} digits; --many reads each of them.")
-    result: Facts = {"version": 1, "model": str(model_file(model)), "recipe": opened.recipe, "images": told}
+    result: Facts = {"version": 1, "model": str(file), "recipe": opened.recipe, "images": told,
+                     "normalize": None if opened.normalize is None else opened.normalize.to_dict()}
     if drawing and rows:
         write_atomically(drawing, sheet(rows))
         result["show"] = str(drawing)
