@@ -195,6 +195,13 @@ def test_from_python_a_network_gets_what_it_is_given(theirs):
     assert as_trained(open_model(theirs), None, theirs).normalize == Normalize()
 
 
+@pytest.mark.parametrize("command", ["evaluate", "predict", "show", "export"])
+def test_the_help_says_it(command, here):
+    said = here(command, "--help")[1]
+    assert "--normalize MEAN,STD How inputs were normalized in training, where another program's file does not say" in (
+        " ".join(said.split())) and max(map(len, said.splitlines())) <= 80
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 

@@ -22,14 +22,17 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="The format.")
+@click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="The file to write, a new one (default: beside the model).")
-@click.option("--int8", is_flag=True, help="c: weights in eight bits; says what that costs.")
+@click.option("--int8", is_flag=True, help="With c: weights in eight bits; says how many more answers are wrong.")
 @click.option("--data", "source", metavar="NAME|PATH",
-              help=f"--int8: measure on this test set: {DATA} (default: the run's own data; mnist for a file).")
-@click.option("--preprocessing", is_flag=True, help="onnx: normalize within the graph, so that it reads raw samples.")
-@click.option("--fold-batch-norm", "fold", is_flag=True, help="onnx: put batch norms into the weights before them.")
+              help=f"With --int8: measure on the test samples of this: {DATA} (default: what the run was trained on; "
+                   "for a file mnist).")
+@click.option("--preprocessing", is_flag=True,
+              help="With onnx: put the normalization in, so that it takes raw samples, such as pixels in bytes.")
+@click.option("--fold-batch-norm", "fold", is_flag=True,
+              help="With onnx: work batch norms into the weights before them, which is quicker.")
 @normalize
 @kernels
 @threads
@@ -38,10 +41,16 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
            given: tuple[float, ...] | None, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write a saved model in another format.
 
-    onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
-    a person can read, and scalar-json the layout of the scalar tutorial. docs/formats.md says which layers go where.
+    \b
+      onnx         for ONNX Runtime, phones, browsers, and most other programs
+      c            one file of C99 that needs nothing else, for small boards too
+      json         a text that people can read and change, and bh.load reads
+      scalar-json  the layout of the scalar tutorial: linear layers and relu
 
-    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
+    Not every layer goes into every format; what does not is named.
+
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). A run folder is what byhand train
+    wrote.
 
     \b
       byhand export first-run --to onnx --preprocessing

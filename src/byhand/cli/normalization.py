@@ -42,8 +42,8 @@ def normalize(command: Command) -> Command:
     """The option --normalize of commands that read models from elsewhere."""
     return click.option("--normalize", "given", metavar="MEAN,STD", callback=numbers, help=(
         "How inputs were normalized in training, where another program's file does not say: mean and standard "
-        "deviation of pixels from 0 to 1, such as 0.1307,0.3081 (of three colours: three means, then three "
-        "deviations), or none for pixels from 0 to 255 (default: pixels from 0 to 1 as they are)."))(command)
+        "deviation of pixels from 0 to 1, as in 0.1307,0.3081; for colours three means, then three deviations; or "
+        "none, for pixels from 0 to 255 (default: pixels from 0 to 1 as they are)."))(command)
 
 
 def as_trained(saved: "SavedModel", given: tuple[float, ...] | None, file: Path, dtype: Any = None) -> "SavedModel":
