@@ -119,6 +119,7 @@ def linear(inputs, outputs):
     (lambda: numbers().fit(X, Y, X_val=X, y_val=LABELS), r"^y_val has the shape \(30, 3\)"),
     (lambda: net().fit(X, Y).partial_fit(X, LABELS), r"y has the shape \(30, 3\), and this classifier was"),
     (lambda: net().fit(X, LABELS).partial_fit(X, LABELS[:, :2]), "was fitted to 3 columns of labels"),
+    (lambda: numbers().fit(X, np.array(list("abc"))[Y]), "y has to be numbers, and is an array of <U1"),
     (lambda: numbers(loss="poisson").fit(X, Y - 1), "poisson needs targets of 0 or more"),
     (lambda: numbers(loss=losses.cross_entropy).fit(X, X[:, 0]), "classes must be integers, got float64"),
     (lambda: net(loss=partial(losses.cross_entropy, label_smoothing=2)).fit(X, Y), "label_smoothing is a part"),
@@ -130,6 +131,57 @@ def test_one_clear_sentence(call, says):
     with pytest.raises(ValueError, match=says) as error:
         call()
     assert "\n\n" not in str(error.value)
+
+
+def changed(arrays, number, value):
+    """The same weights, with another number in one of them."""
+    copied = [array.copy() for array in arrays]
+    copied[number][..., 0] = value
+    return copied
+
+
+@pytest.mark.parametrize("values, says", [
+    (lambda own: own[:1], r"of this network are 2 arrays, one a layer, and not 1\.$"),
+    (lambda own: [], r"are 2 arrays, one a layer, and not 0\.$"),
+    (lambda own: [*own, own[0]], r"are 2 arrays, one a layer, and not 3\.$"),
+    (lambda own: [own[0], own[1][:1]], r"of this network have the shapes \[\(.*\)\], and these have \[\(.*\)\]\.$"),
+    (lambda own: [array[None] for array in own], "of this network have the shapes"),
+    (lambda own: [array.astype(str) for array in own], r"have to be numbers, and these are \['<U.*'\]\.$"),
+    (lambda own: [array.astype(complex) for array in own], "have to be numbers, and these are"),
+    (lambda own: changed(own, 1, np.nan), r"\[1\] has NaN, infinity or a number too large for float32; give finite"),
+    (lambda own: changed(own, 0, np.inf), r"\[0\] has NaN, infinity or a number too large"),
+    (lambda own: changed([array.astype(float) for array in own], 1, 1e300), r"\[1\] has NaN, infinity or a number too"),
+    (lambda own: None, "are a list of arrays, one a layer, and this is None"),
+    (lambda own: 0.5, "are a list of arrays, one a layer, and this is 0.5"),
+    (lambda own: [[[1.0, 2.0], [3.0]], own[1]], "are a list of arrays, one a layer, and this is"),
+])
+@pytest.mark.parametrize("name", ["coefs_", "intercepts_"])
+def test_weights_that_a_network_cannot_have_change_nothing(name, values, says):
+    fitted = net().fit(X.astype(np.float32), Y)
+    before = [array.copy() for array in (*fitted.coefs_, *fitted.intercepts_)]
+    with pytest.raises(ValueError, match=name + ".*" + says) as error:
+        setattr(fitted, name, values(list(getattr(fitted, name))))
+    assert "\n" not in str(error.value)
+    with pytest.raises(ValueError, match=rf"{name}\[1\] has NaN"):
+        getattr(fitted, name)[1] = np.nan * getattr(fitted, name)[1]
+    assert all(map(np.array_equal, before, (*fitted.coefs_, *fitted.intercepts_)))
+
+
+@pytest.mark.parametrize("change, named", [
+    ({"hidden_layer_sizes": (4, 4)}, "hidden_layer_sizes"), ({"hidden_layer_sizes": 9}, "hidden_layer_sizes"),
+    ({"activation": "tanh"}, "activation"), ({"batch_norm": True}, "batch_norm"),
+    ({"model": linear(4, 3)}, "model")], ids=str)
+def test_a_network_that_goes_on_learning_keeps_its_layers(change, named):
+    fitted = net(warm_start=True).fit(X, Y)
+    before = fitted.predict_proba(X)
+    fitted.set_params(**change)
+    for go_on in (fitted.fit, fitted.partial_fit):
+        with pytest.raises(ValueError, match=f"with the layers that it has, and {named} has changed since; set it"):
+            go_on(X, Y)
+    assert np.array_equal(fitted.predict_proba(X), before)
+    assert fitted.set_params(warm_start=False).fit(X, Y).n_iter_ == 2
+    same = net(warm_start=True, hidden_layer_sizes=(4,), activation=["relu"]).fit(X, Y)
+    assert same.set_params(hidden_layer_sizes=[4], activation="relu", alpha=0.1).fit(X, Y).n_iter_ == 2
 
 
 def test_what_there_is_not():

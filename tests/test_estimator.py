@@ -1,5 +1,7 @@
 """What the scikit-learn estimators answer, how much each row counts, and what they can do that MLPClassifier cannot."""
 
+import copy
+import pickle
 from functools import partial
 
 import pytest
@@ -220,13 +222,15 @@ def test_weights_that_are_set_are_those_that_answer(body):
         for arrays in (one.coefs_, one.intercepts_):
             with pytest.raises(ValueError, match="read-only"):
                 arrays[0][0] = 0
+        one.coefs_[1] = 0 * one.coefs_[1]  # a single layer, as one can with MLPClassifier
+        one.intercepts_[-1] = np.arange(10)
+        assert not one.coefs_[1].any() and one.predict(DIGITS).tolist() == [9] * len(DIGITS)
 
 
-def test_weights_that_do_not_fit_change_nothing():
+def test_a_copy_of_the_weights_belongs_to_no_network():
     net = classifier().fit(DIGITS, LABELS)
     before = net.predict_proba(DIGITS)
-    with pytest.raises(ValueError, match="coefs_ of this network have the shapes"):
-        net.coefs_ = [np.zeros_like(net.coefs_[0])]
-    with pytest.raises(ValueError, match="intercepts_ have to be numbers"):
-        net.intercepts_ = [array.astype(str) for array in net.intercepts_]
+    for copied in (copy.deepcopy(net.coefs_), pickle.loads(pickle.dumps(net.coefs_)), copy.copy(net.coefs_)):
+        assert type(copied) is list and all(map(np.array_equal, copied, net.coefs_))
+        copied[0] = 0 * copied[0]
     assert np.array_equal(net.predict_proba(DIGITS), before)

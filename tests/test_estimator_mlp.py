@@ -9,6 +9,7 @@ pytest.importorskip("sklearn")
 
 import numpy as np
 from estimators import DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, regressor
+from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -42,6 +43,54 @@ def test_every_attribute_is_there_and_of_the_same_shape(ours, theirs, y, early_s
             assert [np.shape(a) for a in mine] == [np.shape(a) for a in its], name
         elif name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
             assert mine == its, name
+
+
+LABELS_OF_ROWS = np.stack([LABELS % 2, LABELS > 4, LABELS == 3], axis=1).astype(int)
+TASKS = {"classes": (NeuralNetworkClassifier, MLPClassifier, LABELS),
+         "two classes": (NeuralNetworkClassifier, MLPClassifier, LABELS > 4),
+         "labels": (NeuralNetworkClassifier, MLPClassifier, LABELS_OF_ROWS),
+         "a number": (NeuralNetworkRegressor, MLPRegressor, LABELS / 5),
+         "numbers": (NeuralNetworkRegressor, MLPRegressor, LABELS_OF_ROWS - LABELS[:, None] / 5)}
+
+
+@pytest.mark.parametrize("options", [
+    {"alpha": 0.0}, {"alpha": 5.0}, {"activation": "logistic", "alpha": 0.0}, {"solver": "lbfgs", "alpha": 0.5},
+    {"solver": "sgd"}, {"solver": "sgd", "nesterovs_momentum": False}, {"solver": "sgd", "momentum": 0.0},
+    {"solver": "sgd", "momentum": 0.0, "learning_rate": "invscaling"}], ids=repr)
+@pytest.mark.parametrize("task", TASKS)
+def test_from_the_same_weights_it_takes_the_same_steps(task, options):
+    if task == "numbers" and options.get("solver") == "lbfgs":
+        pytest.skip("theirs looks for the least mean of the squared errors by the slope of their sum")
+    one, other = fitted = [kind(hidden_layer_sizes=(7,), max_iter=1, learning_rate_init=1e-9, shuffle=False,
+                                warm_start=True, batch_size=50, random_state=0, epsilon=1e-14, **options)
+                           .fit(DIGITS.astype(np.float64), TASKS[task][2]) for kind in TASKS[task][:2]]
+    # (theirs adds Adam's epsilon before it corrects for the first steps, which tiny gradients feel: here it is nothing)
+    other.coefs_, other.intercepts_ = [list(map(np.array, arrays)) for arrays in (one.coefs_, one.intercepts_)]
+    before = one.coefs_[0].copy()
+    for net in fitted:
+        net.t_ = 0
+        net.set_params(learning_rate_init=0.01, max_iter=3).fit(DIGITS.astype(np.float64), TASKS[task][2])
+    assert np.abs(one.coefs_[0] - before).max() > 1e-3
+    for mine, its in zip([*one.coefs_, *one.intercepts_], [*other.coefs_, *other.intercepts_], strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-4)
+    if options.get("alpha", 0) < 1 and task != "numbers":
+        assert one.loss_ == pytest.approx(other.loss_, abs=1e-3)
+
+
+def test_first_weights_are_as_large_as_theirs():
+    for activation in ("relu", "tanh", "logistic", "identity"):
+        one, other = (kind((400, 300), activation, max_iter=1, learning_rate_init=1e-9, random_state=0)
+                      .fit(DIGITS, LABELS) for kind in (NeuralNetworkClassifier, MLPClassifier))
+        for mine, its in zip(one.coefs_, other.coefs_, strict=True):
+            assert np.abs(mine).max() == pytest.approx(np.abs(its).max(), rel=0.01)
+            assert mine.std() == pytest.approx(its.std(), rel=0.05)
+
+
+def test_labels_in_a_sparse_matrix_are_answered_with_one():
+    for labels in (LABELS_OF_ROWS, csr_matrix(LABELS_OF_ROWS)):
+        one, other = (kind((9,), max_iter=3, random_state=0).fit(DIGITS, labels).predict(DIGITS)
+                      for kind in (NeuralNetworkClassifier, MLPClassifier))
+        assert type(one) is type(other) and one.shape == other.shape and one.dtype == other.dtype
 
 
 @pytest.mark.parametrize("options", [

@@ -104,6 +104,49 @@ def test_a_learning_loop_of_ones_own_is_told_when_to_stop():
     assert net.stopped_ == ""
 
 
+def ways_to_set():
+    """Ways in which a user gives a network other weights."""
+    def lists(net, other):
+        net.coefs_, net.intercepts_ = other.coefs_, other.intercepts_
+
+    def one_by_one(net, other):
+        for name in ("coefs_", "intercepts_"):
+            for k, array in enumerate(getattr(other, name)):
+                getattr(net, name)[k] = array
+
+    return [lists, one_by_one, lambda net, other: net.model_.load_state_dict(other.model_.state_dict())]
+
+
+@pytest.mark.parametrize("set_weights", ways_to_set(), ids=["lists", "one by one", "state dict"])
+@pytest.mark.parametrize("go_on", ["partial_fit", "warm start"])
+@pytest.mark.parametrize("early_stopping", [True, "loss"])
+def test_weights_that_were_set_are_not_undone_by_better_ones_from_before(early_stopping, go_on, set_weights):
+    options = {"early_stopping": early_stopping, "n_iter_no_change": 2, "learning_rate_init": 0.01}
+    worse = classifier(max_iter=1, random_state=1).fit(DIGITS[:20], LABELS[:20] * 0 + np.arange(20) % 10)
+    net = classifier(max_iter=30, warm_start=True, **options).fit(DIGITS, LABELS)
+    good, epochs = net.best_validation_score_, len(net.loss_curve_)
+    set_weights(net, worse)
+    at_work = pickle.loads(pickle.dumps(net)).set_params(learning_rate_init=1e-9, max_iter=5)  # where it is, it stays
+    at_work._optimizer.lr = 1e-9
+    if go_on == "warm start":
+        at_work.fit(DIGITS, LABELS)
+    else:
+        while not at_work.stopped_ or len(at_work.loss_curve_) == epochs:
+            at_work.partial_fit(DIGITS, LABELS)
+    assert at_work.predict_proba(DIGITS) == pytest.approx(worse.predict_proba(DIGITS), abs=1e-4)
+    assert at_work.best_validation_score_ == max(at_work.validation_scores_[epochs:]) < good - 0.3
+
+
+def test_the_best_weights_come_back_after_a_pause():
+    net = classifier(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.03)
+    for _ in range(20):
+        net = pickle.loads(pickle.dumps(net.partial_fit(DIGITS, LABELS, classes=range(10))))
+        if net.stopped_:
+            break
+    best = net.validation_scores_.index(max(net.validation_scores_))
+    assert net.stopped_ and net.best_validation_score_ == net.validation_scores_[best]
+
+
 def test_part_by_part_is_the_same_as_at_once():
     at_once = classifier(max_iter=4, dropout=0.2).fit(DIGITS, LABELS)
     parts = classifier(dropout=0.2)

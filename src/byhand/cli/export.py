@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import byhand
+from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import (
     DATA, OneOf, answer, common, kernels, known_data, listener, notice, text_width, threads
 )
@@ -21,27 +22,38 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="The format.")
+@click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="What to write.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
               help="The file to write, a new one (default: beside the model).")
 @click.option("--name", metavar="NAME",
-              help="c: what all names in the file begin with, so that several networks fit into one program.")
-@click.option("--int8", is_flag=True, help="c: weights in eight bits; says what that costs.")
+              help="With c: what all names in the file begin with, so that several networks fit into one program.")
+@click.option("--int8", is_flag=True, help="With c: weights in eight bits; says how many more answers are wrong.")
 @click.option("--data", "source", metavar="NAME|PATH",
-              help=f"--int8: measure on this test set: {DATA} (default: the run's own data; mnist for a file).")
-@click.option("--preprocessing", is_flag=True, help="onnx: normalize within the graph, so that it reads raw samples.")
-@click.option("--fold-batch-norm", "fold", is_flag=True, help="onnx: put batch norms into the weights before them.")
+              help=f"With --int8: measure on the test samples of this: {DATA} (default: what the run was trained on; "
+                   "for a file mnist).")
+@click.option("--preprocessing", is_flag=True,
+              help="With onnx: put the normalization in, so that it takes raw samples, such as pixels in bytes.")
+@click.option("--fold-batch-norm", "fold", is_flag=True,
+              help="With onnx: work batch norms into the weights before them, which is quicker.")
+@normalize
 @kernels
 @threads
 @common
 def export(model: Path, form: str, out: Path | None, name: str | None, int8: bool, source: str | None,
-           preprocessing: bool, fold: bool, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> None:
+           preprocessing: bool, fold: bool, given: tuple[float, ...] | None, threads: int | None, as_json: bool,
+           quiet: bool, debug: bool) -> None:
     """Write a saved model in another format.
 
-    onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
-    a person can read, and scalar-json the layout of the scalar tutorial. docs/formats.md says which layers go where.
+    \b
+      onnx         for ONNX Runtime, phones, browsers, and most other programs
+      c            one file of C99 that needs nothing else, for small boards too
+      json         a text that people can read and change, and bh.load reads
+      scalar-json  the layout of the scalar tutorial: linear layers and relu
 
-    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
+    Not every layer goes into every format; what does not is named.
+
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). A run folder is what byhand train
+    wrote.
 
     \b
       byhand export first-run --to onnx --preprocessing
@@ -50,14 +62,15 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     """
     from byhand.files.reading import model_file, stored_model
 
-    for given, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
+    for asked, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
                                  (preprocessing, "--preprocessing", "onnx"), (fold, "--fold-batch-norm", "onnx")):
-        if given and form != owner:
+        if asked and form != owner:
             raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
     if source is not None and not int8:
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
     byhand.files.c.check_name(name)  # before eight bits are measured, which takes a while
-    saved, file = stored_model(model), model_file(model)
+    file = model_file(model)
+    saved = as_trained(stored_model(model), given, file)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
@@ -65,10 +78,12 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
     if form in ("json", "onnx"):
         check_place_for(saved, form, file)
-    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
+    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
+                             "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
     use = write(saved, out, form, name, preprocessing, fold)
+    say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from byhand.atomic import write_atomically
+from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, threads
 from byhand.terminal import printable
 
@@ -33,25 +34,29 @@ def png_file(context: click.Context, option: click.Parameter, path: Path | None)
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--many", is_flag=True, help="Find all the digits on each picture.")
-@click.option("--as-is", is_flag=True, help="Only bring pictures to the model's size and colours; prepare nothing.")
+@click.option("--many", is_flag=True, help="Read all the digits on each picture, line by line.")
+@click.option("--as-is", is_flag=True, help="Prepare nothing: only bring pictures to the model's size and colours.")
 @click.option("--show", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", callback=png_file,
-              help="Draw the steps from each picture to its reading, as .png.")
+              help="Draw what was done to each picture before it was read, as .png.")
+@normalize
 @kernels
 @threads
 @common
-def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None, threads: int | None,
-            as_json: bool, quiet: bool, debug: bool) -> int:
-    """Read pictures of digits.
+def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, drawing: Path | None,
+            given: tuple[float, ...] | None, threads: int | None, as_json: bool, quiet: bool, debug: bool) -> int:
+    """Say what is on pictures, and how sure the model is.
 
-    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). IMAGE is a
-    picture, a folder of pictures, or - for standard input: a scan, a photograph of pen on paper, dark on light or light
-    on dark. It is prepared as MNIST was. A model of something else gets it in its own size and colours.
+    IMAGE is a picture, a folder of pictures, or - for standard input. A model of digits reads scans and photographs of
+    pen on paper, dark on light or light on dark: the digit is found, cropped and centred as those of MNIST are. A model
+    of something else gets pictures in its own size and colours.
+
+    MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON). A run folder is what byhand train
+    wrote.
 
     \b
-      byhand predict runs/five digit.jpg
-      byhand predict runs/five photographs --show steps.png
-      byhand predict runs/five page.png --many --json
+      byhand predict first-run digit.jpg
+      byhand predict first-run photographs --show steps.png
+      byhand predict first-run page.png --many --json
     """
     from byhand import reader
     from byhand.files.reading import model_file, open_model
@@ -61,8 +66,10 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
         raise click.UsageError("--many prepares each digit, and --as-is prepares nothing: choose one.")
     if drawing and drawing.exists() and {drawing.resolve(), drawing.resolve().parent} & {p.resolve() for p in images}:
         raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
-    opened, tell = open_model(model), notice(listener(quiet))
+    file, tell = model_file(model), notice(listener(quiet))
+    opened = as_trained(open_model(model), given, file)
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
+    say_what_is_assumed(opened, file, tell)
     told: list[Facts] = []
     rows: list[Row] = []
     drawn = 0
@@ -90,7 +97,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
             click.echo(text)
         if not many and seen.digits() > 1:
             tell(f"on {name} there seem to be {seen.digits()} digits; --many reads each of them.")
-    result: Facts = {"version": 1, "model": str(model_file(model)), "recipe": opened.recipe, "images": told}
+    result: Facts = {"version": 1, "model": str(file), "recipe": opened.recipe, "images": told,
+                     "normalize": None if opened.normalize is None else opened.normalize.to_dict()}
     if drawing and rows:
         write_atomically(drawing, sheet(rows))
         result["show"] = str(drawing)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 import byhand
+from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import answer, common, figure, known_data, listener, notice, text_width
 
 
@@ -16,10 +17,11 @@ from byhand.cli.options import answer, common, figure, known_data, listener, not
               help="Send a test sample of this data set through it (default: the run's own data; mini for a file).")
 @click.option("--index", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Which test sample, from 0.")
+@normalize
 @figure("--out", help="Write all of it as one picture: .png, .svg or .pdf.")
 @common
-def show(model: Path, file: Path | None, source: str | None, index: int, out: Path | None, as_json: bool, quiet: bool,
-         debug: bool) -> None:
+def show(model: Path, file: Path | None, source: str | None, index: int, given: tuple[float, ...] | None,
+         out: Path | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Show a saved model from inside.
 
     Its layers and parameters, the weights of its first layer, and the way of one image through it: if no other is
@@ -37,10 +39,13 @@ def show(model: Path, file: Path | None, source: str | None, index: int, out: Pa
 
     if file is not None and source is not None:
         raise click.UsageError("an image comes from --image or from --data, not from both.")
-    opened = open_model(model)
+    opened, name, tell = open_model(model), model_file(model), notice(listener(quiet))
     with known_data():
-        image = chosen_image(opened, model, file, source, index, notice(listener(quiet)))
-    facts = model_facts(opened, str(model_file(model)), image)
+        image = chosen_image(as_trained(opened, given, name), model, file, source, index, tell)
+    opened = as_trained(opened, given, name, None if image is None else image.dtype)
+    facts = model_facts(opened, str(name), image)
+    if image is not None:
+        say_what_is_assumed(opened, name, tell)
     if out is not None:
         byhand.plots.write(model_figure(opened, facts, image), out)
         facts["picture"] = str(out)

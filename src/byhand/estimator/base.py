@@ -92,6 +92,7 @@ class NeuralNetwork(Learned, Parameters):
         rows, targets, weights = self._rows(X, y, sample_weight, first, one_epoch or not first)
         if first:
             self._begin(rows)
+        self._check_same_layers()
         train, judge = self._sets(rows, targets, weights, validation)
         if self.solver == "lbfgs":
             self._search(train)
@@ -196,6 +197,7 @@ class NeuralNetwork(Learned, Parameters):
             model = network.given(self.model, shape, allowed[0], self._rng, dtype)
         self.n_outputs_ = network.check_answers(model, shape, allowed, self._purpose())
         self.model_, self._answers = model, Answers()
+        self._layers, self._left = self._layers_asked_for(), self._version()
         self._optimizer: optim.Optimizer | None = None
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.inf
         self.loss_curve_: list[float] = []
@@ -208,8 +210,20 @@ class NeuralNetwork(Learned, Parameters):
         self._watched, self._best_value, self._best_tie, self._without_gain = "", -math.inf, math.inf, 0
         self._best_weights: dict[str, Array] | None = None
 
+    def _version(self) -> int:
+        """A number that grows with every change of the weights."""
+        return sum(parameter.version for parameter in self.model_.parameters())
+
+    def _forget_the_best(self) -> None:
+        """What was the best of other weights is not what to come back to."""
+        self._watched, self._best_weights = "", None
+        if self.best_validation_score_ is not None:
+            self.best_validation_score_ = -math.inf
+
     def _train(self, train: Dataset, judge: Dataset | None, one_epoch: bool) -> None:
         """Learn by steps, as long as it is worth it or for one epoch."""
+        if self._version() != self._left:  # somebody has set weights, from which to go on
+            self._forget_the_best()
         samples, batch = len(train), self._batch_size(len(train))
         if not one_epoch or self._optimizer is None:
             self._optimizer = self._new_optimizer(self.model_.parameters(), self._l2(batch))
@@ -235,12 +249,14 @@ class NeuralNetwork(Learned, Parameters):
         self.stopped_ = run.stopped
         if self._best_weights is not None and (run.stopped or (self.early_stopping and not one_epoch)):
             self.model_.load_state_dict(self._best_weights)
+        self._left = self._version()
         if run.epoch == self.max_iter and not (run.stopped or one_epoch) and isinstance(self.learning_rate, str):
             warnings.warn(f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization "
                           "hasn't converged yet.", ConvergenceWarning, stacklevel=4)
 
     def _search(self, train: Dataset) -> None:
         """Learn from everything at once."""
+        self._forget_the_best()
         self.loss_curve_ += minimize(
             self.model_, self._loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
             calls=self.max_fun, tolerance=self.tol, verbose=bool(self.verbose))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_class_weight
@@ -21,6 +22,12 @@ from byhand.estimator.base import Array, NeuralNetwork
 from byhand.estimator.parameters import goes_step_by_step
 from byhand.inference import Loss
 from byhand.metrics import predictions, probabilities
+
+
+def of_all_labels(logits: Any, targets: Any, *, sample_weights: Any = None) -> Any:
+    """The binary cross-entropy, summed over the labels of a sample and averaged over the samples, as MLPClassifier has
+    it."""
+    return losses.binary_cross_entropy(logits, targets, sample_weights=sample_weights) * targets.shape[1]
 
 
 class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
@@ -66,6 +73,7 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
                              "class_weight='balanced' has to; give the weights as a dict.")
         if _check_partial_fit_first_call(self, classes):
             self._several = type_of_target(y).startswith("multilabel")
+            self._sparse_labels = False
             if self._several:
                 self.classes_ = np.arange(np.shape(y)[1])
         return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
@@ -78,15 +86,15 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         if kind == "multiclass-multioutput":
             raise ValueError(f"{name} has several columns with more in them than 0 and 1, which would be labels; fit a "
                              "classifier for each column.")
-        several = kind == "multilabel-indicator"
+        several, sparse = kind == "multilabel-indicator", hasattr(y, "toarray")
         if several:
-            y = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+            y = np.asarray(y.toarray() if sparse else y)
             found = np.arange(y.shape[1])
         else:
             y = column_or_1d(y, warn=True)
             found = np.unique(y)
         if not known:
-            self.classes_, self._several = found, several
+            self.classes_, self._several, self._sparse_labels = found, several, sparse
         if several != self._several or (several and len(found) != len(self.classes_)):
             expected = f"{len(self.classes_)} columns of labels" if self._several else "one class a sample"
             raise ValueError(f"{name} has the shape {y.shape}, and this classifier was fitted to {expected}.")
@@ -115,6 +123,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
     def _loss(self) -> Loss:
         if not isinstance(self.loss, str):
             return self.loss
+        if self._several:
+            return of_all_labels
         return losses.cross_entropy if self.out_activation_ == "softmax" else losses.binary_cross_entropy
 
     def _strata(self, targets: Array) -> Array:
@@ -140,10 +150,14 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    def predict(self, X: Any) -> Array:
-        """The most probable class of each row (n,); or which labels it has (n, labels), 0 and 1."""
+    def predict(self, X: Any) -> Any:
+        """The most probable class of each row (n,); or which labels it has (n, labels), 0 and 1, in a sparse matrix if
+        those that it was fitted to were in one."""
         likely = self.predict_proba(X)
-        return (likely > 0.5).astype(np.int64) if self._several else self.classes_[likely.argmax(axis=1)]
+        if not self._several:
+            return self.classes_[likely.argmax(axis=1)]
+        labels = (likely > 0.5).astype(np.int64)
+        return csr_matrix(labels) if self._sparse_labels else labels
 
     def decision_function(self, X: Any) -> Array:
         """The logits, which say how sure the network is: of the second of two classes (n,), of each of several

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from byhand import kernels, nn
 from byhand.estimator import network
 from byhand.inference import Answers, predict
 from byhand.ops.linear import rows_alone
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 BLOCK = 8192
@@ -49,11 +50,13 @@ class Learned:
     def coefs_(self) -> list[Array]:
         """The weights of each linear layer, (inputs, outputs) as MLPClassifier has them, and of each convolution.
 
-        To be read only, since compiled kernels would not hear of a number that is written into them; but a list of the
-        same shapes can be set. Raises ValueError if they differ.
+        A whole array can be set, or all of them, in the shapes that they have; the numbers in one are to be read only,
+        since compiled kernels would not hear of a number that is written into them. Raises ValueError for other shapes,
+        and for numbers that are not finite.
         """
-        return [read_only(layer.weight.data.T if isinstance(layer, nn.Linear) else layer.weight.data)
-                for layer in network.learned_layers(self._fitted_model())]
+        return Arrays([layer.weight.data.T if isinstance(layer, nn.Linear) else layer.weight.data
+                       for layer in network.learned_layers(self._fitted_model())],
+                      lambda arrays: setattr(self, "coefs_", arrays))
 
     @coefs_.setter
     def coefs_(self, values: Sequence[Any]) -> None:
@@ -64,8 +67,9 @@ class Learned:
     @property
     def intercepts_(self) -> list[Array]:
         """The biases of the same layers, (outputs,), which are read and set as `coefs_` are."""
-        return [read_only(np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data)
-                for layer in network.learned_layers(self._fitted_model())]
+        return Arrays([np.zeros(len(layer.weight.data)) if layer.bias is None else layer.bias.data
+                       for layer in network.learned_layers(self._fitted_model())],
+                      lambda arrays: setattr(self, "intercepts_", arrays))
 
     @intercepts_.setter
     def intercepts_(self, values: Sequence[Any]) -> None:
@@ -88,6 +92,24 @@ class Learned:
         return self.model_
 
 
+class Arrays(list[Array]):
+    """The weights of a network, a list of arrays that cannot be written to. One that is set is set in the network."""
+
+    def __init__(self, arrays: Sequence[Array], change: Callable[[list[Array]], None]) -> None:
+        super().__init__(read_only(array) for array in arrays)
+        self.change = change
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        arrays = list(self)
+        arrays[place] = value
+        self.change(arrays)
+        super().__setitem__(place, arrays[place])
+
+    def __reduce__(self) -> Any:
+        """A copy, or what is read from a file, is a plain list, which belongs to no network."""
+        return list, (), None, iter(self)
+
+
 def read_only(array: Array) -> Array:
     """The same numbers, which cannot be written to."""
     view = array.view()
@@ -95,12 +117,23 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def alike(name: str, values: Sequence[Any], own: list[Array]) -> list[Array]:
-    """The values as arrays. Raises ValueError if they are not numbers, or not of the shapes of those there are."""
-    arrays = [np.asarray(value) for value in values]
+def alike(name: str, values: Any, own: list[Array]) -> list[Array]:
+    """The values as arrays. Raises ValueError if they are not finite numbers of the shapes and the precision of those
+    there are."""
+    try:
+        arrays = [np.asarray(value) for value in values]
+    except (TypeError, ValueError):  # no list, or rows of different lengths
+        raise ValueError(f"{name} are a list of arrays, one a layer, and this is {short(repr(values))}.") from None
     shapes, expected = [array.shape for array in arrays], [array.shape for array in own]
+    if len(shapes) != len(expected):
+        raise ValueError(f"{name} of this network are {len(expected)} arrays, one a layer, and not {len(shapes)}.")
     if shapes != expected:
         raise ValueError(f"{name} of this network have the shapes {expected}, and these have {shapes}.")
     if any(array.dtype.kind not in "fiub" for array in arrays):
         raise ValueError(f"{name} have to be numbers, and these are {[str(array.dtype) for array in arrays]}.")
+    for number, (array, there) in enumerate(zip(arrays, own, strict=True)):
+        with np.errstate(over="ignore"):
+            if not np.isfinite(array.astype(there.dtype)).all():
+                raise ValueError(f"{name}[{number}] has NaN, infinity or a number too large for {there.dtype}; give "
+                                 "finite numbers.")
     return arrays

@@ -6,6 +6,7 @@ known.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,21 +25,28 @@ def dense(hidden: Sequence[int], activations: Sequence[str], inputs: tuple[int, 
           batch_norm: bool, rng: np.random.Generator, dtype: Any) -> nn.Sequential:
     """Linear layers, each hidden one with its activation; pictures are made flat first.
 
-    hidden: the width of each hidden layer. inputs: the shape of a sample. First weights are Glorot-uniform, as
-    MLPClassifier's are: a user's learning rates and numbers of epochs are chosen for these.
+    hidden: the width of each hidden layer. inputs: the shape of a sample.
     """
     layers: list[nn.Module] = [nn.Flatten()] if len(inputs) > 1 else []
     width = int(np.prod(inputs))
+    name = "identity"
     for units, name in zip(hidden, activations, strict=True):
-        layers.append(nn.Linear(width, units, rng, weight_init=init.glorot_uniform, dtype=dtype))
+        layers.append(nn.Linear(width, units, rng, weight_init=first_weights(name), dtype=dtype))
         if batch_norm:
             layers.append(nn.BatchNorm1d(units, dtype=dtype))
         activation = ACTIVATIONS[name]
         layers += [activation()] if activation else []
         layers += [nn.Dropout(dropout)] if dropout else []
         width = units
-    layers.append(nn.Linear(width, outputs, rng, weight_init=init.glorot_uniform, dtype=dtype))
+    layers.append(nn.Linear(width, outputs, rng, weight_init=first_weights(name), dtype=dtype))
     return nn.Sequential(*layers)
+
+
+def first_weights(activation: str) -> Callable[[tuple[int, ...], np.random.Generator], Any]:
+    """Glorot's uniform weights, of a third of their variance around "logistic", as MLPClassifier has them: a user's
+    learning rates and numbers of epochs are chosen for these."""
+    size = math.sqrt(1 / 3) if activation == "logistic" else 1.0
+    return lambda shape, rng: size * init.glorot_uniform(shape, rng)
 
 
 def widths(hidden_layer_sizes: Any) -> list[int]:

@@ -99,6 +99,9 @@ class Parameters(BaseEstimator):
         "dtype": [StrOptions({"auto", "float32", "float64"})],
     }
 
+    _layers: dict[str, Any]
+    """What `_layers_asked_for` said when the network was made."""
+
     def _keep(self, given: dict[str, Any]) -> None:
         """Every argument of our __init__ becomes the attribute of its name. A subclass may take more of them, or fewer:
         it keeps its own."""
@@ -134,6 +137,22 @@ class Parameters(BaseEstimator):
             if not any(p.name == "sample_weights" or p.kind is p.VAR_KEYWORD for p in known):
                 raise ValueError("loss is a function (outputs, targets, sample_weights=None); this one has no "
                                  "sample_weights.")
+
+    def _layers_asked_for(self) -> dict[str, Any]:
+        """The parameters that say which layers a network has."""
+        if self.model is not None:
+            return {"model": self.model}
+        hidden = network.widths(self.hidden_layer_sizes)
+        return {"model": None, "hidden_layer_sizes": hidden, "dropout": self.dropout, "batch_norm": self.batch_norm,
+                "activation": network.one_for_each(self.activation, len(hidden))}
+
+    def _check_same_layers(self) -> None:
+        """Raises ValueError if others are asked for than the network has that goes on learning."""
+        asked = self._layers_asked_for()
+        changed = [name for name, value in asked.items() if value != self._layers.get(name)]
+        if changed:
+            raise ValueError(f"this network goes on learning with the layers that it has, and {changed[0]} has "
+                             "changed since; set it back, or call fit with warm_start=False for a new network.")
 
     def _batch_size(self, samples: int) -> int:
         """Warns, as MLPClassifier does, if it is more than there are samples."""

@@ -72,6 +72,8 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
     # --- targets ------------------------------------------------------------------------------------------------------
 
     def _targets(self, y: Any, known: bool, name: str = "y") -> Array:
+        if y.dtype.kind not in "fiub":
+            raise ValueError(f"{name} has to be numbers, and is an array of {y.dtype}.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns: int = y.shape[1] if y.ndim == 2 else 0

@@ -47,6 +47,8 @@ class SavedModel:
     recipe: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """Measured figures, such as test_accuracy."""
+    normalize_known: bool = True
+    """Whether `normalize` is as in training: False for another program's file, which does not say."""
     _answers: Answers = field(default_factory=Answers, repr=False, compare=False)
 
     def __repr__(self) -> str:

@@ -45,7 +45,8 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
     probabilities, or whatever else the file's float output is.
 
     normalize: how samples were normalized in training, where the file itself does not say so. Most do not, and a
-    network that was trained on numbers around 0 answers worse on pixels from 0 to 255.
+    network that was trained on numbers around 0 answers worse on pixels from 0 to 255. What the file says goes before
+    it. `normalize_known` is False where neither says anything.
 
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file, such as the first operator
     that byhand has no layer for; ValueError for a `normalize` that is none; OSError if there is no file.
@@ -69,7 +70,9 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
             saved = from_metadata(file, size) or from_graph(file, size)
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} cannot become a network: {short(error)}.") from None
-    return saved if saved.normalize else replace(saved, normalize=normalize)
+    if saved.normalize or normalize is None:
+        return saved
+    return replace(saved, normalize=normalize, normalize_known=True)
 
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
@@ -107,7 +110,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
         raise ValueError("it has sparse weights, which byhand does not compute with")
     nodes = [node_of(node, opset) for node in graph.node]
     answer = answer_of(graph)
-    start, name, batch = input_of(graph)
+    start, name, batch, in_bytes = input_of(graph)
     arrays = {text(tensor.name): tensor for tensor in graph.initializer}
     end = followed(needed(nodes, answer), {name: start}, arrays, answer, batch, size)
     steps = merged(since(end, start))
@@ -116,7 +119,8 @@ def from_graph(file: Any, size: int) -> SavedModel:
     maker = Maker(4 * size + 2**20, np.float64 if np.dtype(np.float64) in kinds else np.float32)
     layers = maker.modules(steps if normalize is None else steps[1:])
     classes = classes_of(nodes, arrays)
-    return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else ())
+    return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else (),
+                      normalize_known=in_bytes or normalize is not None)
 
 
 def opset_of(file: Any) -> int:
@@ -129,8 +133,9 @@ def opset_of(file: Any) -> int:
     return int(opset)
 
 
-def input_of(graph: Any) -> tuple[Step, str, int]:
-    """Where the graph begins, the name of that, and the size of the batch (BATCH if it is free)."""
+def input_of(graph: Any) -> tuple[Step, str, int, bool]:
+    """Where the graph begins, the name of that, the size of the batch (BATCH if it is free), and whether it takes bytes
+    as they are."""
     weights = {text(tensor.name) for tensor in graph.initializer}
     inputs = [value for value in graph.input if text(value.name) not in weights]
     if len(inputs) != 1:
@@ -142,7 +147,8 @@ def input_of(graph: Any) -> tuple[Step, str, int]:
     if any(n < 1 for n in dims[1:]):
         raise ValueError("it does not say what shape a sample has; export it with only the batch left free")
     check_size(tuple(dims[1:]))
-    return Step(None, None, tuple(dims[1:])), text(inputs[0].name), dims[0]
+    in_bytes = kind.elem_type == onnx.TensorProto.UINT8
+    return Step(None, None, tuple(dims[1:])), text(inputs[0].name), dims[0], in_bytes
 
 
 def answer_of(graph: Any) -> str:
