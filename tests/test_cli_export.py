@@ -115,6 +115,19 @@ def test_the_lines_that_use_onnx_normalize_what_the_graph_does_not(preprocessing
                                atol=1e-4)
 
 
+def test_many_numbers_to_normalize_by_are_not_written_out(rng, here):
+    runtime = pytest.importorskip("onnxruntime")
+    normalize = Normalize(tuple(rng.normal(0, 1, 50)), tuple(rng.uniform(1, 2, 50)))
+    model = nn.Sequential(nn.Linear(50, 5, rng))
+    bh.save(model, "model.safetensors", input_shape=(50,), normalize=normalize)
+    out = here("export", "model.safetensors", "--to", "onnx")[1]
+    assert max(map(len, out.splitlines())) < 100
+    namespace = {"onnxruntime": runtime, "bh": bh, "samples": rng.normal(0, 1, (6, 50))}
+    exec("\n".join(line.strip() for line in out.partition("\n\n")[2].splitlines()), namespace)
+    expected = bh.predict(model, namespace["samples"], normalize=normalize)
+    np.testing.assert_allclose(namespace["logits"], expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_export_keeps_the_last_softmax(rng, here):
     bh.save(nn.Sequential(nn.Linear(4, 3, rng), nn.Softmax()), "model.safetensors", input_shape=(4,))
     assert here("export", "model.safetensors", "--to", "json")[0] == 0

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from onnx_answers import assert_same_answers
 
+import byhand as bh
+
 onnx = pytest.importorskip("onnx")
 
 ROW, PICTURE, W, V, K = "float[N,4]", "float[N,2,6,6]", "float[3,4] W", "float[4,3] V", "float[3,2,3,3] K"
@@ -125,3 +127,8 @@ def test_a_graph_gives_the_same_answers(name, rng, tmp_path):
     assert saved.input_shape == tuple(shape)
     if layers is not None:
         assert repr(saved.model) == f"Sequential({layers})"
+
+
+def test_samples_that_are_only_divided_have_a_mean_of_0_and_not_of_minus_0(tmp_path):
+    path = graph(ROW, ("float[1] b", V), "a = Div(x, b) y = MatMul(a, V)", tmp_path)
+    assert repr(bh.files.onnx.load(path).normalize).startswith("Normalize(mean=0.0, ")

@@ -103,7 +103,10 @@ MNIST = bh.data.Normalize(0.1307, 0.3081)
     (untrained((1, 32, 32), DIGITS, MNIST), False),
     (untrained((3, 28, 28), DIGITS, MNIST), False),
     (untrained((1, 28, 28), DIGITS, bh.data.Normalize(0.87, 0.3)), False),  # dark digits on light paper
-], ids=["mnist", "unscaled", "silent", "two", "clothes", "names", "size", "colour", "dark on light"])
+    (untrained((1, 28, 28), DIGITS, bh.data.Normalize(33.3, 78.6, scale=1)), True),  # as other programs' ONNX has it
+    (untrained((1, 28, 28), DIGITS, bh.data.Normalize(222, 78.6, scale=1)), False),
+], ids=["mnist", "unscaled", "silent", "two", "clothes", "names", "size", "colour", "dark on light", "mnist in bytes",
+        "dark on light in bytes"])
 def test_which_models_get_prepared_digits(model, expected):
     assert reads_digits(model) is expected
 

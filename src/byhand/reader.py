@@ -128,7 +128,8 @@ def read_as_it_is(model: SavedModel, picture: Array) -> Reading:
 def reads_digits(model: SavedModel) -> bool:
     """Whether a model reads pictures like MNIST's: 28 x 28, grey, of digits, light on dark, as the mean that it takes
     from them tells."""
-    dark = model.normalize is None or bool(np.all(np.asarray(model.normalize.mean) < 0.5))
+    mean = 0.0 if model.normalize is None else np.asarray(model.normalize.mean) / model.normalize.scale  # from 0 to 255
+    dark = bool(np.all(mean < 127.5))
     return picture_shape(model) == MNIST_SHAPE and set(model.classes) <= set("0123456789") and dark
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 import byhand
 from byhand.cli.options import (
@@ -16,6 +17,7 @@ from byhand.cli.options import (
 if TYPE_CHECKING:
     from byhand.files import SavedModel
 
+MOST_NUMBERS = 4  # in a line, of those that a model's inputs are normalized by
 ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
 
 
@@ -65,7 +67,7 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
-    use = write(saved, out, form, preprocessing, fold)
+    use = write(saved, file, out, form, preprocessing, fold)
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
 
@@ -95,8 +97,8 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     return facts, replace(small, metrics={**small.metrics, **measured})
 
 
-def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: bool) -> list[str]:
-    """Write the file. Returns the lines that use it."""
+def write(saved: "SavedModel", file: Path, out: Path, form: str, preprocessing: bool, fold: bool) -> list[str]:
+    """Write what was read from `file` to `out`. Returns the lines that use it."""
     if form == "c":
         declared = byhand.files.c.save(saved, out)
         return [f"gcc -O2 your_program.c {out} -lm", *declared]
@@ -106,7 +108,7 @@ def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: 
         start = f"session = onnxruntime.InferenceSession({str(out)!r})"
         if preprocessing or saved.normalize is None:
             return [start, 'logits = session.run(None, {"input": samples})[0]']
-        return [start, normalizing(saved), 'logits = session.run(None, {"input": normalized})[0]']
+        return [start, normalizing(saved, file), 'logits = session.run(None, {"input": normalized})[0]']
     if form == "json":
         byhand.files.model_json.save(saved, out)
         return [f"saved = bh.load({str(out)!r})", "logits = saved.predict(samples)"]
@@ -118,11 +120,14 @@ def write(saved: "SavedModel", out: Path, form: str, preprocessing: bool, fold: 
             "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
 
 
-def normalizing(saved: "SavedModel") -> str:
-    """The line that makes of raw samples what a network takes, as `Normalize` does it."""
+def normalizing(saved: "SavedModel", file: Path) -> str:
+    """The line that makes of raw samples what a network takes, as `Normalize` does it: with its numbers, or where these
+    are many, with the file that has them."""
     from byhand.files.onnx.writing import precision_of
 
     assert saved.normalize is not None
+    if np.size(saved.normalize.mean) > MOST_NUMBERS or np.size(saved.normalize.std) > MOST_NUMBERS:
+        return f"normalized = bh.load({str(file)!r}).normalize(samples, '{precision_of(saved.model)}')"
     shape = (-1, *[1] * (len(saved.input_shape) - 1))
     mean, std = (f"np.reshape({value}, {shape})" if isinstance(value, tuple) else str(value)
                  for value in (saved.normalize.mean, saved.normalize.std))
