@@ -224,6 +224,31 @@ def test_a_model_that_does_not_fit_the_data(change, sentence, here, tiny, rng):
         assert out == "" and re.search(sentence, err)
 
 
+def test_a_model_of_rows_gets_grey_pictures_row_by_row(here, tiny, rng):
+    linear = bh.nn.Linear(784, 10, rng)
+    bh.save(bh.nn.Sequential(bh.nn.Flatten(), linear), "pictures", input_shape=(1, 28, 28))
+    bh.save(bh.nn.Sequential(linear), "rows", input_shape=(784,))
+    of_pictures, of_rows = (the_object(here("evaluate", name, "--data", tiny, "--json")[1]) | {"model": ""}
+                            for name in ("pictures", "rows"))
+    assert of_rows == of_pictures
+    colours = bh.data.Dataset(np.zeros((2, 3, 2, 2), np.uint8), np.arange(2), ("a", "b"), "colours")
+    with pytest.raises(ValueError, match=r"m reads inputs of shape \(12,\), and those of colours have shape \(3, 2, 2\)"):
+        assess(bh.files.SavedModel(linear, (12,)), colours, "m")
+
+
+@pytest.mark.parametrize("normalize", [None, bh.data.Normalize(0.1307, 0.3081)])
+def test_it_is_said_where_an_onnx_file_normalizes_nothing(normalize, here, tiny, rng):
+    pytest.importorskip("onnx")
+    saved = bh.files.SavedModel(bh.nn.Sequential(bh.nn.Linear(784, 10, rng)), (784,), normalize)
+    bh.files.onnx.save(saved, "model.onnx")
+    bh.save(saved.model, "model.safetensors", input_shape=(784,))
+    said = "model.onnx normalizes nothing, so the network gets pixels as they are" if normalize is None else ""
+    err = here("evaluate", "model.onnx", "--data", tiny)[2]
+    assert err.startswith(said) and bool(err) is bool(said)
+    for words in (("model.onnx", "--data", tiny, "-q"), ("model.safetensors", "--data", tiny)):
+        assert here("evaluate", *words)[2] == ""
+
+
 def test_what_gives_no_class(rng):
     points = bh.data.Dataset(np.zeros((4, 1, 6, 6), np.uint8), np.zeros(4), name="points")
     pictures = bh.files.SavedModel(bh.nn.Sequential(bh.nn.Conv2d(1, 2, 3, rng)))

@@ -111,6 +111,14 @@ def test_which_models_get_prepared_digits(model, expected):
     assert reads_digits(model) is expected
 
 
+def test_a_model_of_784_numbers_in_a_row_reads_digits_row_by_row():
+    rows = SavedModel(bh.nn.Sequential(bh.nn.Linear(784, 10, np.random.default_rng(0))), (784,), MNIST, DIGITS)
+    pictures = SavedModel(bh.nn.Sequential(bh.nn.Flatten(), *rows.model), (1, 28, 28), MNIST, DIGITS)
+    image = bh.data.load("mini").test.inputs[7, 0]
+    assert reads_digits(rows)
+    np.testing.assert_array_equal(read(rows, image).probabilities, read(pictures, image).probabilities)
+
+
 @pytest.mark.parametrize("shape", [(30,), (2, 28, 28), (28, 28)], ids=str)
 @pytest.mark.parametrize("way", [read, read_as_it_is, read_many])
 def test_a_model_of_something_else_says_so(way, shape):

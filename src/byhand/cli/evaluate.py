@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 import byhand
-from byhand.cli.options import DATA, answer, common, figure, kernels, known_data, listener, notice, text_width, threads
+from byhand.cli.options import (
+    DATA, answer, common, figure, kernels, known_data, listener, notice, tell_of_normalization, text_width, threads
+)
 
 
 @click.command()
@@ -38,6 +40,7 @@ def evaluate(model: Path, source: str | None, confidence: float | None, mistakes
         test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
     if mistakes is not None and not is_pictures(test.inputs):
         raise click.UsageError(f"--mistakes draws pictures, and the samples of {test.name} are none; leave it out.")
+    tell_of_normalization(opened, model_file(model), listener(quiet))
     found = assess(opened, test, str(model_file(model)))
     facts = found.facts()
     if confidence is not None:

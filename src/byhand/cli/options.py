@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 import byhand
 from byhand.terminal import printable
+
+if TYPE_CHECKING:
+    from byhand.files import SavedModel
 
 Command = Callable[..., Any]
 
@@ -98,6 +101,16 @@ def listener(quiet: bool) -> Console:
 def notice(console: Console) -> Callable[[str], None]:
     """Print a sentence as it is, without reading markup into it."""
     return lambda sentence: console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+
+def tell_of_normalization(saved: "SavedModel", file: Path, console: Console) -> None:
+    """Say it where an ONNX file normalizes nothing: mostly that was done before the network, in code that is not in the
+    file, and then it answers badly."""
+    from byhand.files.first_bytes import is_onnx
+
+    if saved.normalize is None and is_onnx(file):
+        notice(console)(f"{file} normalizes nothing, so the network gets pixels as they are, from 0 to 255; if it has "
+                        "learned from others, docs/onnx.md says how to tell it.")
 
 
 def answer(as_json: bool, content: dict[str, Any], text: str) -> None:

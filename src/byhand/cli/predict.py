@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from byhand.atomic import write_atomically
-from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, threads
+from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, tell_of_normalization, threads
 from byhand.terminal import printable
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
         raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
     opened, tell = open_model(model), notice(listener(quiet))
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
+    tell_of_normalization(opened, model_file(model), listener(quiet))
     told: list[Facts] = []
     rows: list[Row] = []
     drawn = 0
