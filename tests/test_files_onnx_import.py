@@ -31,8 +31,9 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
     "Conv that pads by itself": (
         PICTURE, (K, "float[3] b"), 'y = Conv<auto_pad="SAME_UPPER", strides=[5,1]>(x, K, b)',
         "Conv2d(in_channels=2, out_channels=3, kernel_size=3, stride=(5, 1), padding=1)"),
-    "a pool that pads by itself": (PICTURE, (), 'y = MaxPool<auto_pad="SAME_LOWER", kernel_shape=[3,2], strides=[1,2]>(x)',
-                                   "MaxPool2d(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))"),
+    "a pool that pads by itself": (
+        PICTURE, (), 'y = MaxPool<auto_pad="SAME_LOWER", kernel_shape=[3,2], strides=[1,2]>(x)',
+        "MaxPool2d(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))"),
     "Conv in groups": (PICTURE, ("float[4,1,3,3] G",), "y = Conv<group=2>(x, G)",
                        "Conv2d(in_channels=2, out_channels=4, kernel_size=3, groups=2, bias=False)"),
     "Conv and a bias": (PICTURE, (K, "float[1,3,1,1] b"), "a = Conv(x, K) y = Add(a, b)",

@@ -6,7 +6,7 @@ something near it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -104,19 +104,11 @@ def window_of(node: Node, x: Step, size: tuple[int, ...] = ()) -> tuple[Two, Two
     need(len(size) == len(stride) == len(dilation) == 2 and len(pads) == 4, node, "looks at something else than "
          "pictures")
     if node.word("auto_pad", "NOTSET").startswith("SAME_"):
-        pads = as_large_as_before(x.shape[1:], size, stride, dilation)
+        over = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0) if s > 0 else 0
+                for n, k, s, d in zip(x.shape[1:], size, stride, dilation, strict=True)]
+        pads = (*[n // 2 for n in over], *[n - n // 2 for n in over])  # as leaves ceil(n / stride) rows of n
     need(pads[:2] == pads[2:], node, f"pads one side more than the other, {list(pads)}")
     return size, stride, pads[:2], dilation  # type: ignore[return-value]
-
-
-def as_large_as_before(shape: Sequence[int], size: Sequence[int], stride: Sequence[int],
-                       dilation: Sequence[int]) -> tuple[int, ...]:
-    """The padding called SAME, first at the top and the left, then at the bottom and the right: as much as leaves
-    ceil(n / stride) rows of n. Whether an odd one lies at the end or at the beginning is all one here, where neither
-    can be."""
-    needed = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0) if s > 0 else 0
-              for n, k, s, d in zip(shape, size, stride, dilation, strict=True)]
-    return (*[n // 2 for n in needed], *[n - n // 2 for n in needed])
 
 
 def pool(kind: type[nn.MaxPool2d | nn.AvgPool2d]) -> Callable[..., Step]:
