@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from byhand.files import SavedModel
 
 MOST_NUMBERS = 4  # in a line, of those that a model's inputs are normalized by
-ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
+ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json", "safetensors": ".safetensors"}
 
 
 @click.command()
@@ -39,7 +39,8 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
     """Write a saved model in another format.
 
     onnx is what other programs read; c is one file of C99 for a small board, or any other machine; json is a text that
-    a person can read, and scalar-json the layout of the scalar tutorial. docs/formats.md says which layers go where.
+    a person can read, and scalar-json the layout of the scalar tutorial; safetensors is byhand's own, for models that
+    came as ONNX or JSON. docs/formats.md says which layers go where.
 
     MODEL is a run folder, or a model file of any kind (byhand's own, ONNX, JSON).
 
@@ -48,7 +49,7 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
       byhand export first-run --to c --out digits.c --int8
       byhand export digits.safetensors --to json
     """
-    from byhand.files.reading import model_file, stored_model
+    from byhand.files.reading import load, model_file
 
     for given, option, owner in ((int8, "--int8", "c"), (preprocessing, "--preprocessing", "onnx"),
                                  (fold, "--fold-batch-norm", "onnx")):
@@ -56,13 +57,13 @@ def export(model: Path, form: str, out: Path | None, int8: bool, source: str | N
             raise click.UsageError(f"{option} is for --to {owner}; leave it out.")
     if source is not None and not int8:
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
-    saved, file = stored_model(model), model_file(model)
+    saved, file = load(model), model_file(model)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
-    if form in ("json", "onnx"):
+    if form in ("json", "onnx", "safetensors"):
         check_place_for(saved, form, file)
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
     if int8:
@@ -109,8 +110,12 @@ def write(saved: "SavedModel", file: Path, out: Path, form: str, preprocessing: 
         if preprocessing or saved.normalize is None:
             return [start, 'logits = session.run(None, {"input": samples})[0]']
         return [start, normalizing(saved, file), 'logits = session.run(None, {"input": normalized})[0]']
-    if form == "json":
-        byhand.files.model_json.save(saved, out)
+    if form in ("json", "safetensors"):
+        if form == "json":
+            byhand.files.model_json.save(saved, out)
+        else:
+            byhand.save(saved.model, out, input_shape=saved.input_shape, normalize=saved.normalize,
+                        classes=saved.classes, recipe=saved.recipe, metrics=saved.metrics)
         return [f"saved = bh.load({str(out)!r})", "logits = saved.predict(samples)"]
     from byhand.files.reading import on_numbers
     from byhand.files.scalar_json import write_scalar_json

@@ -22,6 +22,13 @@ def is_pickle(path: Path) -> bool:
     return zipped or (start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5") and not is_safetensors(start))
 
 
+def is_pytorch(path: Path) -> bool:
+    """Whether a pickle is PyTorch's: in a ZIP archive, or, before that, behind the magic number 0x1950a86a20f9469cfc6c.
+    """
+    start = beginning(path)
+    return start.startswith(b"PK") or start[2:14] == b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
+
+
 def json_bracket(path: Path) -> bytes:
     """What JSON begins with, b"{" or b"[", whatever blanks or mark some editors put before it; b"" for all that is no
     JSON. (A safetensors file can begin so too, with a length, whose highest bytes are 0.)"""

@@ -20,7 +20,7 @@ from byhand.atomic import write_atomically
 from byhand.data import Normalize
 from byhand.inference import Answers
 from byhand.files.architecture import build, describe
-from byhand.files.first_bytes import is_onnx, is_pickle
+from byhand.files.first_bytes import is_onnx, is_pickle, is_pytorch
 from byhand.files.plain_json import as_json, from_json
 from byhand.files.tensors import file_of, read_tensors
 from byhand.terminal import short
@@ -93,6 +93,9 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     Raises ValueError if it could not, such as for a layer of your own or one that stands in the network twice; OSError
     if the file cannot be written.
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{type(model).__name__} is no network, which bh.save takes; an estimator has its network in "
+                         "model_, and what bh.load gives in model.")
     saved = SavedModel(model, input_shape, normalize, classes, recipe, {} if metrics is None else metrics)  # type: ignore[arg-type]
     metadata = metadata_of(saved)
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
@@ -182,6 +185,10 @@ def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         raise FileNotFoundError(f"there is no model file {path}.")
     if is_onnx(path):
         raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
+    if is_pickle(path) and not is_pytorch(path):
+        raise ModelFileError(f"{path} is a pickle, which can run code when it is opened, so byhand opens none; if you "
+                             "trust it, open it in Python, and write what is in it in another form, such as ONNX (by "
+                             "skl2onnx, if it is scikit-learn's).")
     if is_pickle(path):
         raise ModelFileError(
             f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
