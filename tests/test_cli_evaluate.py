@@ -232,7 +232,7 @@ def test_a_model_of_rows_gets_grey_pictures_row_by_row(here, tiny, rng):
                             for name in ("pictures", "rows"))
     assert of_rows == of_pictures
     colours = bh.data.Dataset(np.zeros((2, 3, 2, 2), np.uint8), np.arange(2), ("a", "b"), "colours")
-    with pytest.raises(ValueError, match=r"m reads inputs of shape \(12,\), and those of colours have shape \(3, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"m reads inputs of shape \(12,\), and those of colours have"):
         assess(bh.files.SavedModel(linear, (12,)), colours, "m")
 
 
