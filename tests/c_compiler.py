@@ -8,6 +8,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from byhand.files import c
+
 GCC = shutil.which("gcc")
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wmissing-prototypes"]
 
@@ -45,3 +47,12 @@ class Compiled:
 
 def address(array):
     return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def written(tmp_path, saved, **options):
+    c.save(saved, tmp_path / "network.c", **options)
+    return (tmp_path / "network.c").read_text(encoding="ascii")
+
+
+def close(found, expected, tolerance=1e-5):
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)

@@ -88,7 +88,7 @@ BAD = {
     "cut in the header": (file_with()[:40], "is not a safetensors file, or is damaged"),
     "random bytes": (bytes(np.random.default_rng(0).integers(0, 256, 1000, np.uint8)), "not a safetensors file"),
     "text": (b"hello, world", "not a safetensors file"),
-    "a pickle": (pickle.dumps(Mischief()), "is a pickle, as torch.save writes, which can run code"),
+    "a pickle": (pickle.dumps(Mischief()), r"is a pickle, which can run code when it is opened, .* \(by skl2onnx, if"),
     "a pickle of long ago": (pickle.dumps(Mischief(), protocol=2), "is a pickle"),
     "a PyTorch file": (pytorch_file(), "is a pickle, as torch.save writes, which can run code"),
     "an ONNX file": (b"\x08\x0a\x12\x06byhand", "is not an ONNX file, or is damaged"),
@@ -218,7 +218,7 @@ def test_a_bad_file_is_refused_in_one_sentence_and_nothing_is_set_aside_for_it(n
 
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(FileNotFoundError, match="there is no model file"):
+        with pytest.raises(FileNotFoundError, match=r"there is no model(\.safetensors in it| file .*missing)\.$"):
             bh.load(path)
 
 

@@ -224,6 +224,18 @@ def test_a_model_that_does_not_fit_the_data(change, sentence, here, tiny, rng):
         assert out == "" and re.search(sentence, err)
 
 
+def test_a_model_of_rows_gets_grey_pictures_row_by_row(here, tiny, rng):
+    linear = bh.nn.Linear(784, 10, rng)
+    bh.save(bh.nn.Sequential(bh.nn.Flatten(), linear), "pictures", input_shape=(1, 28, 28))
+    bh.save(bh.nn.Sequential(linear), "rows", input_shape=(784,))
+    of_pictures, of_rows = (the_object(here("evaluate", name, "--data", tiny, "--json")[1]) | {"model": ""}
+                            for name in ("pictures", "rows"))
+    assert of_rows == of_pictures
+    colours = bh.data.Dataset(np.zeros((2, 3, 2, 2), np.uint8), np.arange(2), ("a", "b"), "colours")
+    with pytest.raises(ValueError, match=r"m reads inputs of shape \(12,\), and those of colours have"):
+        assess(bh.files.SavedModel(linear, (12,)), colours, "m")
+
+
 def test_what_gives_no_class(rng):
     points = bh.data.Dataset(np.zeros((4, 1, 6, 6), np.uint8), np.zeros(4), name="points")
     pictures = bh.files.SavedModel(bh.nn.Sequential(bh.nn.Conv2d(1, 2, 3, rng)))

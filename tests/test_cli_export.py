@@ -122,6 +122,29 @@ def test_the_lines_that_use_onnx_normalize_what_the_graph_does_not(preprocessing
                                atol=1e-4)
 
 
+def test_many_numbers_to_normalize_by_are_not_written_out(rng, here):
+    runtime = pytest.importorskip("onnxruntime")
+    normalize = Normalize(tuple(rng.normal(0, 1, 50)), tuple(rng.uniform(1, 2, 50)))
+    model = nn.Sequential(nn.Linear(50, 5, rng))
+    bh.save(model, "model.safetensors", input_shape=(50,), normalize=normalize)
+    out = here("export", "model.safetensors", "--to", "onnx")[1]
+    assert max(map(len, out.splitlines())) < 100
+    namespace = {"onnxruntime": runtime, "bh": bh, "samples": rng.normal(0, 1, (6, 50))}
+    exec("\n".join(line.strip() for line in out.partition("\n\n")[2].splitlines()), namespace)
+    expected = bh.predict(model, namespace["samples"], normalize=normalize)
+    np.testing.assert_allclose(namespace["logits"], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["onnx", "json"])
+def test_what_came_from_elsewhere_becomes_a_model_file(form, run, here):
+    if form == "onnx":
+        pytest.importorskip("onnx")
+    here("export", run, "--to", form, "--out", "theirs")
+    code, out, err = here("export", "theirs", "--to", "safetensors")
+    assert (code, err) == (0, "") and out.startswith("theirs.safetensors (safetensors, ")
+    assert Path("theirs.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
+
+
 def test_an_export_keeps_the_last_softmax(rng, here):
     bh.save(nn.Sequential(nn.Linear(4, 3, rng), nn.Softmax()), "model.safetensors", input_shape=(4,))
     assert here("export", "model.safetensors", "--to", "json")[0] == 0
@@ -143,7 +166,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
     ([], 2, "Missing argument 'MODEL'"),
     (["model.safetensors"], 2, "Missing option '--to'"),
     (["model.safetensors", "--to", "jsn"], 2, r"'jsn' is not one of .* Did you mean json\?"),
-    (["model.safetensors", "--to", "pickle"], 2, "'pickle' is not one of 'onnx', 'c', 'json', 'scalar-json'"),
+    (["model.safetensors", "--to", "pickle"], 2, "'pickle' is not one of 'onnx', 'c', .*, 'safetensors'"),
     (["missing", "--to", "c"], 1, "there is no model file missing"),
     (["folder", "--to", "c"], 1, "the folder folder is no run folder"),
     (["text", "--to", "c"], 1, "text is not a safetensors file"),
@@ -166,6 +189,8 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["nothing.safetensors", "--to", "c"], 1, "does not say what it reads; save it with input_shape="),
     (["nothing.safetensors", "--to", "onnx"], 1, r"does not say the shape .*; write it again with bh.save\("),
     (["net.wt", "--to", "json"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
+    (["net.wt", "--to", "safetensors"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
+    (["model.safetensors", "--to", "safetensors"], 1, "model.safetensors exists already; choose another name"),
     (["net.wt", "--to", "onnx"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
 ]
 

@@ -109,6 +109,9 @@ def test_an_image_that_the_model_does_not_read(rng, tmp_path):
     assert chosen_image(model, Path("m"), None, None, 0, print) is None, "mini's is not for it"
     with pytest.raises(ValueError, match=r"reads samples of shape \(4,\), and a sample of mini has \(1, 28, 28\)"):
         chosen_image(model, Path("m"), None, "mini", 0, print)
+    rows = SavedModel(nn.Sequential(nn.Linear(784, 2, rng)), (784,))
+    with pytest.raises(ValueError, match=r"reads samples of shape \(784,\), which are not pictures"):
+        chosen_image(rows, Path("m"), Path("five.png"), None, 0, print)
     facts = model_facts(model, "m", None)
     assert facts["image"] is None and facts["layers"][0]["output"] == [2]
 

@@ -2,13 +2,11 @@
 
 import random
 import re
-import shutil
-import subprocess
 
 import exported
 import numpy as np
 import pytest
-from c_compiler import STRICT, Compiled, gcc, needs_gcc
+from c_compiler import Compiled, close, needs_gcc, written
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +29,6 @@ def compiled(tmp_path):
         c.save(saved, path, **options)
         return Compiled(path, saved.model.output_shape(saved.input_shape))
     return run
-
-
-def close(found, expected, tolerance=1e-5):
-    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 # --- what it computes -------------------------------------------------------------------------------------------------
@@ -144,11 +138,6 @@ def test_the_scalar_network_becomes_c_too(tmp_path, rng):
 # --- what is in the file ----------------------------------------------------------------------------------------------
 
 
-def written(tmp_path, saved, **options):
-    c.save(saved, tmp_path / "network.c", **options)
-    return (tmp_path / "network.c").read_text(encoding="ascii")
-
-
 def test_it_says_what_it_is(tmp_path):
     text = written(tmp_path, exported.saved("convolution", exported.PIXELS, classes=CLASSES, recipe="lenet",
                                             metrics={"test_accuracy": 0.9876}))
@@ -207,10 +196,9 @@ def test_names_cannot_become_code(compiled, rng):
 
 
 @needs_gcc
-@pytest.mark.parametrize("names", [["a class  with blanks "] * 9, ["two  blanks " * 12, " at both ends "]],
-                         ids=["over several lines", "longer than a line"])
-def test_names_keep_their_blanks(names, compiled, rng):
-    names = [f"{name}{i}" for i, name in enumerate(names)]
+@pytest.mark.parametrize("name, number", [("a class  with blanks ", 9), ("two  blanks, longer than a line " * 4, 2)])
+def test_names_keep_their_blanks(name, number, compiled, rng):
+    names = [f"{name}{i}" for i in range(number)]
     saved = SavedModel(nn.Linear(6, len(names), rng), (6,), classes=tuple(names))
     assert compiled(saved).classes(len(names)) == names
 
@@ -226,111 +214,6 @@ def test_numbers_come_back_to_the_last_bit(compiled):
     layer = nn.Linear(1, len(odd), np.random.default_rng(0))
     layer.load_state_dict({"weight": np.zeros((len(odd), 1)), "bias": odd})
     assert np.array_equal(compiled(SavedModel(layer, (1,)))(np.ones((1, 1)))[0], odd)
-
-
-@needs_gcc
-@pytest.mark.skipif(not shutil.which("nm"), reason="there is no nm")
-@pytest.mark.parametrize(("name", "int8"), [(None, False), ("net_1", False), ("net_1", True)])
-def test_it_needs_nothing_but_the_mathematics_and_shows_nothing_but_what_is_called(name, int8, tmp_path):
-    """No memory is asked for, and nothing is called that is not in math.h. All that another file could see begins with
-    the name that was asked for, and what is static too, since a program may include two such files."""
-    for network in exported.TOGETHER:
-        text = written(tmp_path, exported.saved(network, exported.PIXELS), name=name, int8=int8)
-        gcc(*STRICT, "-O0", "-c", tmp_path / "network.c", "-o", tmp_path / "network.o")
-        said = subprocess.run(["nm", tmp_path / "network.o"], capture_output=True, text=True, check=True).stdout
-        kinds = {symbol: kind for *_, kind, symbol in map(str.split, said.splitlines())}
-        assert {symbol for symbol, kind in kinds.items() if kind == "U"} <= {
-            "expf", "expm1f", "erff", "tanhf", "log1pf", "logf", "sqrtf", "_GLOBAL_OFFSET_TABLE_"}
-        own = {symbol for symbol, kind in kinds.items() if kind != "U" and (name or kind.isupper())}
-        begin = "predict|byhand_" if name is None else f"{name}_"
-        assert own and all(re.match(begin, symbol) for symbol in own)
-        defined = re.findall(r"#define (\w+)", text)
-        assert defined and all(word.startswith(f"{name or 'byhand'}_".upper()) for word in defined)
-
-
-@needs_gcc
-def test_another_file_can_use_it_as_its_comment_says(tmp_path):
-    saved = exported.saved("convolution", exported.PIXELS, classes=CLASSES)
-    text = written(tmp_path, saved)
-    said = re.findall(r"^ \*     (\w.*;)$", text, re.MULTILINE)
-    assert len(said) == 4
-    main = "#include <stdint.h>\n#include <stdio.h>\n" + "\n".join(said) + """
-int main(void)
-{
-    static uint8_t picture[64];
-    for (int i = 0; i < 64; i++)
-        picture[i] = (uint8_t)(4 * i);
-    puts(byhand_classes[byhand_classify(picture)]);
-    return 0;
-}
-"""
-    (tmp_path / "main.c").write_text(main)
-    gcc(*STRICT, tmp_path / "main.c", tmp_path / "network.c", "-o", tmp_path / "main", "-lm")
-    answer = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
-    picture = (4 * np.arange(64)).astype(np.uint8).reshape(1, 1, 8, 8)
-    assert answer.strip() == CLASSES[saved.predict(picture).argmax()]
-
-
-@needs_gcc
-@pytest.mark.skipif(not shutil.which("g++"), reason="there is no g++")
-@pytest.mark.parametrize("int8", [False, True])
-def test_it_can_be_included_in_cpp(tmp_path, int8):
-    """As sketches for Arduino do."""
-    for name in ("shortcut", "activations", "along the last axis"):
-        c.save(exported.saved(name, exported.PIXELS, classes=()), tmp_path / "network.c", int8=int8)
-        gcc("-std=c++11", "-Wall", "-Wextra", "-Werror", "-x", "c++", "-c", tmp_path / "network.c", "-o",
-            tmp_path / "network.o", compiler="g++")
-
-
-# --- several in one program -------------------------------------------------------------------------------------------
-
-BOTH = """
-int main(void)
-{
-    static float first[64], second[270], logits[5];
-    while (fread(first, sizeof *first, 64, stdin) == 64 && fread(second, sizeof *second, 270, stdin) == 270) {
-        digits_predict(first, logits);
-        fwrite(logits, sizeof *logits, 5, stdout);
-        predict_2_predict(second, logits);
-        fwrite(logits, sizeof *logits, 5, stdout);
-    }
-    return 0;
-}
-"""
-"""A program that has two networks answer in turns: `digits`, and one whose name begins like one of C's functions."""
-
-
-@needs_gcc
-@pytest.mark.parametrize("included", [False, True], ids=["linked", "in one file"])
-def test_two_networks_in_one_program(included, tmp_path):
-    names = {"digits": ("convolution", False), "predict_2": ("odd convolutions", True)}
-    declared, inputs, expected = [], [], []
-    for name, (network, int8) in names.items():
-        saved = exported.saved(network, classes=CLASSES)
-        declared += c.save(saved, tmp_path / f"{name}.c", int8=int8, name=name)
-        inputs.append(exported.samples(network))
-        expected.append((c.quantized(saved) if int8 else saved).predict(inputs[-1]))
-    used = [f'#include "{name}.c"' for name in names] if included else ["#include <stdint.h>", *declared]
-    (tmp_path / "main.c").write_text("\n".join(["#include <stdio.h>", *used, BOTH]))
-    sources = [] if included else [tmp_path / f"{name}.c" for name in names]
-    gcc(*STRICT, tmp_path / "main.c", *sources, "-o", tmp_path / "main", "-lm")
-    samples = np.concatenate([x.reshape(len(x), -1) for x in inputs], axis=1).tobytes()
-    said = subprocess.run([tmp_path / "main"], input=samples, capture_output=True, check=True).stdout
-    found = np.frombuffer(said, np.float32).reshape(-1, 2, 5)
-    close(found[:, 0], expected[0])
-    far = np.abs(found[:, 1] - expected[1]) > 1e-5 * (1 + np.abs(expected[1]))
-    assert far.any(axis=1).mean() <= 0.2, "as few as where it is alone"
-
-
-def test_a_name_changes_no_text(tmp_path):
-    saved = exported.saved("convolution", classes=("predict", "window", "byhand_a", "BYHAND_B", "/* conv2d"))
-    declared = c.save(saved, tmp_path / "digits.c", name="digits")
-    plain, named = written(tmp_path, saved), (tmp_path / "digits.c").read_text()
-    for text in re.findall(r'"[^"\n]*"', plain):
-        assert text in named
-    assert declared[-2:] == ["int digits_classify(const uint8_t input[64]);",
-                             "extern const char *const digits_classes[5];"]
-    assert all(f" *     {line}\n" in named for line in declared), "and in the comment at the top"
 
 
 def test_every_function_is_explained():

@@ -25,6 +25,14 @@ def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):
         assert read(tmp_path / "d").recipe == "scalar network"
 
 
+def test_a_run_folder_stands_for_its_model(tmp_path):
+    saved, inputs = exported.saved("Linear"), exported.samples("Linear")
+    with pytest.raises(FileNotFoundError, match=r"is no run folder: there is no model\.safetensors in it\.$"):
+        bh.load(tmp_path)
+    bh.save(saved.model, tmp_path / "model.safetensors")
+    assert np.array_equal(bh.load(str(tmp_path)).predict(inputs), saved.predict(inputs))
+
+
 @pytest.mark.parametrize("before", ["\ufeff", "\ufeff\n", " " * 40, "\n\n\t\r\n" * 20])
 def test_what_editors_put_before_json_is_no_part_of_it(before, tmp_path):
     saved, inputs = exported.saved("Linear"), exported.samples("Linear")

@@ -130,6 +130,8 @@ def deep(levels):
     ({"metrics": {(1, 2): 3}}, "metrics must be something that JSON can hold"),
     ({"normalize": lambda x: x / 255}, "normalize must be a byhand.data.Normalize or None, got <function"),
     ({"recipe": 5}, "recipe must be a name, got 5"),
+    ({"model": "lenet"}, "str is no network, which bh.save takes; an estimator has its network in model_"),
+    ({"model": bh.files.SavedModel(nn.ReLU())}, "SavedModel is no network, .* what bh.load gives in model"),
     ({"model": deep(20)}, "it has more than 2000 layers, or more than 16 levels of them"),
 ])
 def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):

@@ -47,7 +47,7 @@ def torch_networks(torch):
     return {
         "mlp": (t.Sequential(t.Flatten(), t.Linear(49, 8), t.ReLU(), t.Dropout(0.2), t.Linear(8, 4)), (2, 1, 7, 7)),
         "one of most things": (t.Sequential(
-            t.Conv2d(1, 6, 5, padding=2, bias=False), t.BatchNorm2d(6), t.ReLU(), t.MaxPool2d(2),
+            t.Conv2d(1, 6, 5, padding="same", bias=False), t.BatchNorm2d(6), t.ReLU(), t.MaxPool2d(2),
             t.Conv2d(6, 8, (3, 2), stride=(1, 2), groups=2), t.SiLU(), t.AvgPool2d(3, stride=1, padding=1), t.Flatten(),
             t.Linear(120, 12), t.LayerNorm(12), t.GELU(), t.BatchNorm1d(12), t.Linear(12, 10), t.Softmax(dim=-1)),
             (2, 1, 14, 14)),

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from onnx_answers import assert_same_answers
 
+import byhand as bh
+
 onnx = pytest.importorskip("onnx")
 
 ROW, PICTURE, W, V, K = "float[N,4]", "float[N,2,6,6]", "float[3,4] W", "float[4,3] V", "float[3,2,3,3] K"
@@ -26,6 +28,12 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
                           "ReLU(), BatchNorm2d(num_features=2)"),
     "Conv": (PICTURE, (K, "float[3] b"), "y = Conv<pads=[1,2,1,2], strides=[2,1], dilations=[1,2]>(x, K, b)",
              "Conv2d(in_channels=2, out_channels=3, kernel_size=3, stride=(2, 1), padding=(1, 2), dilation=(1, 2))"),
+    "Conv that pads by itself": (
+        PICTURE, (K, "float[3] b"), 'y = Conv<auto_pad="SAME_UPPER", strides=[5,1]>(x, K, b)',
+        "Conv2d(in_channels=2, out_channels=3, kernel_size=3, stride=(5, 1), padding=1)"),
+    "a pool that pads by itself": (
+        PICTURE, (), 'y = MaxPool<auto_pad="SAME_LOWER", kernel_shape=[3,2], strides=[1,2]>(x)',
+        "MaxPool2d(kernel_size=(3, 2), stride=(1, 2), padding=(1, 0))"),
     "Conv in groups": (PICTURE, ("float[4,1,3,3] G",), "y = Conv<group=2>(x, G)",
                        "Conv2d(in_channels=2, out_channels=4, kernel_size=3, groups=2, bias=False)"),
     "Conv and a bias": (PICTURE, (K, "float[1,3,1,1] b"), "a = Conv(x, K) y = Add(a, b)",
@@ -120,3 +128,8 @@ def test_a_graph_gives_the_same_answers(name, rng, tmp_path):
     assert saved.input_shape == tuple(shape)
     if layers is not None:
         assert repr(saved.model) == f"Sequential({layers})"
+
+
+def test_samples_that_are_only_divided_have_a_mean_of_0_and_not_of_minus_0(tmp_path):
+    path = graph(ROW, ("float[1] b", V), "a = Div(x, b) y = MatMul(a, V)", tmp_path)
+    assert repr(bh.files.onnx.load(path).normalize).startswith("Normalize(mean=0.0, ")

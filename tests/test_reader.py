@@ -103,9 +103,20 @@ MNIST = bh.data.Normalize(0.1307, 0.3081)
     (untrained((1, 32, 32), DIGITS, MNIST), False),
     (untrained((3, 28, 28), DIGITS, MNIST), False),
     (untrained((1, 28, 28), DIGITS, bh.data.Normalize(0.87, 0.3)), False),  # dark digits on light paper
-], ids=["mnist", "unscaled", "silent", "two", "clothes", "names", "size", "colour", "dark on light"])
+    (untrained((1, 28, 28), DIGITS, bh.data.Normalize(33.3, 78.6, scale=1)), True),  # as other programs' ONNX has it
+    (untrained((1, 28, 28), DIGITS, bh.data.Normalize(222, 78.6, scale=1)), False),
+], ids=["mnist", "unscaled", "silent", "two", "clothes", "names", "size", "colour", "dark on light", "mnist in bytes",
+        "dark on light in bytes"])
 def test_which_models_get_prepared_digits(model, expected):
     assert reads_digits(model) is expected
+
+
+def test_a_model_of_784_numbers_in_a_row_reads_digits_row_by_row():
+    rows = SavedModel(bh.nn.Sequential(bh.nn.Linear(784, 10, np.random.default_rng(0))), (784,), MNIST, DIGITS)
+    pictures = SavedModel(bh.nn.Sequential(bh.nn.Flatten(), *rows.model), (1, 28, 28), MNIST, DIGITS)
+    image = bh.data.load("mini").test.inputs[7, 0]
+    assert reads_digits(rows)
+    np.testing.assert_array_equal(read(rows, image).probabilities, read(pictures, image).probabilities)
 
 
 @pytest.mark.parametrize("shape", [(30,), (2, 28, 28), (28, 28)], ids=str)

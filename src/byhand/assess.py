@@ -93,15 +93,18 @@ class Assessment:
 def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
     """Run a model, which was read from the file `name`, over a test set.
 
-    Only the samples of classes that the model knows are looked at. Raises ValueError if model and data do not fit.
+    Only the samples of classes that the model knows are looked at. Grey pictures are laid out row by row for a model
+    that reads as many numbers, as scikit-learn's do. Raises ValueError if model and data do not fit.
     """
-    if model.input_shape not in ((), test.inputs.shape[1:]):
+    sample = test.inputs.shape[1:]
+    in_rows = len(sample) == 3 and sample[0] == 1 and model.input_shape == (math.prod(sample),)
+    if model.input_shape not in ((), sample) and not in_rows:
         raise ValueError(f"{name} reads inputs of shape {model.input_shape}, and those of {test.name} have shape "
-                         f"{test.inputs.shape[1:]}; name data that fits with --data.")
+                         f"{sample}; name data that fits with --data.")
     if not has_classes(test):
         raise ValueError(f"the targets of {test.name} are not classes, and {name} answers with a class.")
     test, whole = of_classes(test, model.classes or test.classes, name), len(test)
-    outputs = model.predict(test.inputs)
+    outputs = model.predict(np.asarray(test.inputs).reshape(len(test), -1) if in_rows else test.inputs)
     if outputs.ndim > 2:
         raise ValueError(f"{name} does not answer with a class: for each sample it gives numbers of shape "
                          f"{outputs.shape[1:]}.")

@@ -87,6 +87,8 @@ def chosen_image(model: SavedModel, path: Path, file: Path | None, source: str |
     Raises ValueError for a sample that there is not, or an image that the model does not read.
     """
     if file is not None:
+        if len(model.input_shape) == 1:
+            raise ValueError(f"this model reads samples of shape {model.input_shape}, which are not pictures.")
         return reader.read(model, read_picture(file), str(file)).image
     try:
         test = data_for(path, source, MINI.name, notify).test

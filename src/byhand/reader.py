@@ -4,6 +4,7 @@ A network reads only pictures such as it learned from. One that learned from MNI
 was; any other gets it in the size and colours that it knows, and nothing more.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,7 +129,8 @@ def read_as_it_is(model: SavedModel, picture: Array) -> Reading:
 def reads_digits(model: SavedModel) -> bool:
     """Whether a model reads pictures like MNIST's: 28 x 28, grey, of digits, light on dark, as the mean that it takes
     from them tells."""
-    dark = model.normalize is None or bool(np.all(np.asarray(model.normalize.mean) < 0.5))
+    mean = 0.0 if model.normalize is None else np.asarray(model.normalize.mean) / model.normalize.scale  # from 0 to 255
+    dark = bool(np.all(mean < 127.5))
     return picture_shape(model) == MNIST_SHAPE and set(model.classes) <= set("0123456789") and dark
 
 
@@ -139,9 +141,9 @@ def check_reads_digits(model: SavedModel) -> None:
 
 
 def picture_shape(model: SavedModel) -> tuple[int, ...]:
-    """(C, H, W) of the pictures that a model reads, MNIST's if its file does not say. Raises ValueError if it reads
-    something else."""
-    shape = model.input_shape or MNIST_SHAPE
+    """(C, H, W) of the pictures that a model reads: MNIST's if its file does not say, or if it reads 784 numbers in a
+    row, as scikit-learn's networks do. Raises ValueError if it reads something else."""
+    shape = MNIST_SHAPE if model.input_shape in ((), (math.prod(MNIST_SHAPE),)) else model.input_shape
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ValueError(f"this model reads samples of shape {shape}, which are not pictures, grey or in colour.")
     return shape
@@ -155,5 +157,5 @@ def of_digit(model: SavedModel, digit: Digit) -> Reading:
 def answer(model: SavedModel, image: Array) -> tuple[tuple[str, ...], Array]:
     """The classes, those without a name by their number, and the probability that a model gives each for an image
     (C, H, W)."""
-    given = probabilities(model.predict(image[None]))[0]
+    given = probabilities(model.predict(image.reshape(1, *(model.input_shape or image.shape))))[0]
     return (*model.classes, *map(str, range(len(model.classes), len(given)))), given

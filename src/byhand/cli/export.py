@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 import byhand
 from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
@@ -17,7 +18,8 @@ from byhand.cli.options import (
 if TYPE_CHECKING:
     from byhand.files import SavedModel
 
-ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json"}
+MOST_NUMBERS = 4  # in a line, of those that a model's inputs are normalized by
+ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json", "safetensors": ".safetensors"}
 
 
 @click.command()
@@ -49,6 +51,7 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
       c            one file of C99 that needs nothing else, for small boards too
       json         a text that people can read and change, and bh.load reads
       scalar-json  the layout of the scalar tutorial: linear layers and relu
+      safetensors  byhand's own, for models that came as ONNX or JSON
 
     Not every layer goes into every format; what does not is named.
 
@@ -60,7 +63,7 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
       byhand export first-run --to c --out digits.c --name digits --int8
       byhand export digits.safetensors --to json
     """
-    from byhand.files.reading import model_file, stored_model
+    from byhand.files.reading import load, model_file
 
     for asked, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
                                  (preprocessing, "--preprocessing", "onnx"), (fold, "--fold-batch-norm", "onnx")):
@@ -70,19 +73,19 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
     byhand.files.c.check_name(name)  # before eight bits are measured, which takes a while
     file = model_file(model)
-    saved = as_trained(stored_model(model), given, file)
+    saved = as_trained(load(model), given, file)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
-    if form in ("json", "onnx"):
+    if form in ("json", "onnx", "safetensors"):
         check_place_for(saved, form, file)
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
                              "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
     if int8:
         facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
-    use = write(saved, out, form, name, preprocessing, fold)
+    use = write(saved, file, out, form, name, preprocessing, fold)
     say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
@@ -113,8 +116,9 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     return facts, replace(small, metrics={**small.metrics, **measured})
 
 
-def write(saved: "SavedModel", out: Path, form: str, name: str | None, preprocessing: bool, fold: bool) -> list[str]:
-    """Write the file. Returns the lines that use it."""
+def write(saved: "SavedModel", file: Path, out: Path, form: str, name: str | None, preprocessing: bool,
+          fold: bool) -> list[str]:
+    """Write what was read from `file` to `out`. Returns the lines that use it."""
     if form == "c":
         declared = byhand.files.c.save(saved, out, name=name)
         return [f"gcc -O2 your_program.c {out} -lm", *declared]
@@ -124,9 +128,13 @@ def write(saved: "SavedModel", out: Path, form: str, name: str | None, preproces
         start = f"session = onnxruntime.InferenceSession({str(out)!r})"
         if preprocessing or saved.normalize is None:
             return [start, 'logits = session.run(None, {"input": samples})[0]']
-        return [start, normalizing(saved), 'logits = session.run(None, {"input": normalized})[0]']
-    if form == "json":
-        byhand.files.model_json.save(saved, out)
+        return [start, normalizing(saved, file), 'logits = session.run(None, {"input": normalized})[0]']
+    if form in ("json", "safetensors"):
+        if form == "json":
+            byhand.files.model_json.save(saved, out)
+        else:
+            byhand.save(saved.model, out, input_shape=saved.input_shape, normalize=saved.normalize,
+                        classes=saved.classes, recipe=saved.recipe, metrics=saved.metrics)
         return [f"saved = bh.load({str(out)!r})", "logits = saved.predict(samples)"]
     from byhand.files.reading import on_numbers
     from byhand.files.scalar_json import write_scalar_json
@@ -136,11 +144,14 @@ def write(saved: "SavedModel", out: Path, form: str, name: str | None, preproces
             "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
 
 
-def normalizing(saved: "SavedModel") -> str:
-    """The line that makes of raw samples what a network takes, as `Normalize` does it."""
+def normalizing(saved: "SavedModel", file: Path) -> str:
+    """The line that makes of raw samples what a network takes, as `Normalize` does it: with its numbers, or where these
+    are many, with the file that has them."""
     from byhand.files.onnx.writing import precision_of
 
     assert saved.normalize is not None
+    if np.size(saved.normalize.mean) > MOST_NUMBERS or np.size(saved.normalize.std) > MOST_NUMBERS:
+        return f"normalized = bh.load({str(file)!r}).normalize(samples, '{precision_of(saved.model)}')"
     shape = (-1, *[1] * (len(saved.input_shape) - 1))
     mean, std = (f"np.reshape({value}, {shape})" if isinstance(value, tuple) else str(value)
                  for value in (saved.normalize.mean, saved.normalize.std))

@@ -67,7 +67,7 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
     if drawing and drawing.exists() and {drawing.resolve(), drawing.resolve().parent} & {p.resolve() for p in images}:
         raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
     file, tell = model_file(model), notice(listener(quiet))
-    opened = as_trained(open_model(model), given, file)
+    opened = as_trained(open_model(model), given, file, "uint8")
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
     say_what_is_assumed(opened, file, tell)
     told: list[Facts] = []

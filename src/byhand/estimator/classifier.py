@@ -100,7 +100,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
             raise ValueError(f"{name} has the shape {y.shape}, and this classifier was fitted to {expected}.")
         unknown = [label for label in found.tolist() if label not in self.classes_.tolist()]
         if unknown:
-            advice = "give partial_fit all classes the first time" if name == "y" else "leave their rows out"
+            advice = ("partial_fit needs all classes the first time, and warm_start the same ones each time"
+                      if name == "y" else "leave their rows out")
             raise ValueError(f"{name} has classes that this classifier does not know: {unknown}. It knows "
                              f"{self.classes_.tolist()}; {advice}.")
         return y.astype(np.float32) if several else np.searchsorted(self.classes_, y)
@@ -138,6 +139,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
                              "labels, give sample_weight.")
         self._by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets],
                                               sample_weight=weights)
+        if not np.all((self._by_class >= 0) & np.isfinite(self._by_class)):
+            raise ValueError(f"class_weight has a finite number of at least 0 for each class, got {self.class_weight}.")
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         if self.class_weight is None:

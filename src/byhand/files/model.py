@@ -95,6 +95,9 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     Raises ValueError if it could not, such as for a layer of your own or one that stands in the network twice; OSError
     if the file cannot be written.
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{type(model).__name__} is no network, which bh.save takes; an estimator has its network in "
+                         "model_, and what bh.load gives in model.")
     saved = SavedModel(model, input_shape, normalize, classes, recipe, {} if metrics is None else metrics)  # type: ignore[arg-type]
     metadata = metadata_of(saved)
     tensors = {name: np.asarray(array, order="C") for name, array in model.state_dict().items()}
@@ -186,6 +189,10 @@ def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     if kind == "onnx":
         raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
     if kind == "pickle":
+        raise ModelFileError(f"{path} is a pickle, which can run code when it is opened, so byhand opens none; if you "
+                             "trust it, open it in Python, and write what is in it in another form, such as ONNX (by "
+                             "skl2onnx, if it is scikit-learn's).")
+    if kind == "pytorch":
         raise ModelFileError(
             f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
             f"two lines turn it into safetensors: state = torch.load({str(path)!r}, weights_only=True); "

@@ -52,26 +52,20 @@ def open_model(path: Path) -> SavedModel:
 
     Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
     """
-    return with_logits(stored_model(path))
+    return with_logits(load(path))
 
 
-def stored_model(path: Path) -> SavedModel:
-    """What is in a model file of any kind, or in a run folder, as it is. Raises what `open_model` raises."""
-    folder, path = path, model_file(path)
+def load(path: str | os.PathLike[str]) -> SavedModel:
+    """Read a model file: safetensors, ONNX, JSON, or the JSON weights of a scalar network; or that of a run folder.
+    Nothing in it is run, imported or unpickled, and nothing is allocated on its word alone.
+
+    Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
+    """
+    folder, path = Path(path), model_file(Path(path))
     if folder.is_dir() and not path.is_file():
         seed = min(folder.glob(f"*/{path.name}"), default=None)  # several seeds have a folder each
         hint = f"; there is one in {seed.parent}" if seed else ""
         raise FileNotFoundError(f"the folder {folder} is no run folder: there is no {path.name} in it{hint}.")
-    return load(path)
-
-
-def load(path: str | os.PathLike[str]) -> SavedModel:
-    """Read a model file: safetensors, ONNX, JSON, or the JSON weights of a scalar network. Nothing in it is run,
-    imported or unpickled, and nothing is allocated on its word alone.
-
-    Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file; OSError if there is none.
-    """
-    path = Path(path)
     match kind_of(path):
         case "onnx":
             from byhand.files import onnx  # which needs a package that not everybody has

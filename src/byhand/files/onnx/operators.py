@@ -102,9 +102,12 @@ def window_of(node: Node, x: Step, size: tuple[int, ...] = ()) -> tuple[Two, Two
     size = node.wholes("kernel_shape", size)
     stride, dilation = node.wholes("strides", (1, 1)), node.wholes("dilations", (1, 1))
     pads = node.wholes("pads", (0, 0, 0, 0))
-    need(node.word("auto_pad", "NOTSET") in ("NOTSET", "VALID"), node, "works out its padding by itself")
     need(len(size) == len(stride) == len(dilation) == 2 and len(pads) == 4, node, "looks at something else than "
          "pictures")
+    if node.word("auto_pad", "NOTSET").startswith("SAME_"):
+        over = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0) if s > 0 else 0
+                for n, k, s, d in zip(x.shape[1:], size, stride, dilation, strict=True)]
+        pads = (*[n // 2 for n in over], *[n - n // 2 for n in over])  # as leaves ceil(n / stride) rows of n
     need(pads[:2] == pads[2:], node, f"pads one side more than the other, {list(pads)}")
     return size, stride, pads[:2], dilation  # type: ignore[return-value]
 

@@ -246,7 +246,7 @@ def normalize_of(step: Step) -> Normalize | None:
     if scale is None or shift is None or not np.all(scale > 0):
         return None
     mean, std = (tuple(map(float, values)) if values.size > 1 else float(values[0])
-                 for values in (-shift / scale, 1 / scale))
+                 for values in ((0 - shift) / scale, 1 / scale))
     return Normalize(mean, std, scale=1.0)
 
 
