@@ -36,6 +36,12 @@ def shortcut(input_shape, n_outputs, rng):
                             bh.nn.Linear(16, n_outputs, rng))
 
 
+def bends(input_shape, n_outputs, rng):
+    """Another one, with all that bends."""
+    bent = [bh.nn.Tanh(), bh.nn.Sigmoid(), bh.nn.GELU(), bh.nn.SiLU(), bh.nn.ELU(), bh.nn.Softplus(), bh.nn.LeakyReLU()]
+    return bh.nn.Sequential(bh.nn.LayerNorm(input_shape), *bent, bh.nn.Flatten(), bh.nn.Linear(64, n_outputs, rng))
+
+
 def same_weights(one, other):
     """Whether two networks have the same numbers, to the bit."""
     return all(np.array_equal(a, b) for a, b in zip(one.model_.state_dict().values(),

@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 
 import numpy as np
 from estimators import (
-    DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, convolutions, regressor, same_weights, shortcut
+    DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, bends, classifier, convolutions, regressor, same_weights, shortcut
 )
 from sklearn.base import clone
 from sklearn.datasets import make_moons
@@ -28,8 +28,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @pytest.mark.parametrize("body", ["numpy", "jit"])
 @pytest.mark.parametrize("options", [{}, {"model": convolutions, "image_shape": (8, 8)},
                                      {"activation": "tanh", "batch_norm": True},
-                                     {"model": shortcut, "image_shape": (8, 8)}, {"dtype": "float64"}],
-                         ids=["dense", "convolution", "tanh", "shortcut", "float64"])
+                                     {"model": shortcut, "image_shape": (8, 8)}, {"dtype": "float64"},
+                                     {"model": bends, "image_shape": (8, 8)}],
+                         ids=["dense", "convolution", "tanh", "shortcut", "float64", "bends"])
 def test_no_row_depends_on_the_rows_beside_it(body, options, rng):
     if body == "jit":
         pytest.importorskip("numba")

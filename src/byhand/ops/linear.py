@@ -15,19 +15,19 @@ from byhand.autodiff import op
 from byhand.ops.arithmetic import floats
 
 Array = Any
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 @contextmanager
 def rows_alone() -> Iterator[None]:
-    """Within this context (of this thread only) a linear layer multiplies each row by itself. That is slower, but then
-    no bit of a row's result depends on the rows beside it, as it does in BLAS, where rows at the edge of a product are
-    added up in another order."""
-    token = _alone.set(True)
+    """Within this context (of this thread only) a linear layer multiplies each row by itself, and few numbers are bent
+    as many are. That is slower, but then no bit of a row's result depends on the rows beside it, as it does in BLAS,
+    where rows at the edge of a product are added up in another order."""
+    token = alone.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        alone.reset(token)
 
 
 @op
@@ -71,7 +71,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
     if bias is not None and np.shape(bias) != weight.shape[:1]:
         raise ValueError(f"linear with a weight of shape {weight.shape} needs a bias of shape {weight.shape[:1]}, got "
                          f"{np.shape(bias)}.")
-    value = (x[..., None, :] @ weight.T)[..., 0, :] if _alone.get() else x @ weight.T
+    value = (x[..., None, :] @ weight.T)[..., 0, :] if alone.get() else x @ weight.T
     if bias is not None:
         value += bias
 
