@@ -4,13 +4,34 @@ The samples of a batch lie all over the data set. Here they are fetched, turned 
 laid down with the channels of a pixel next to each other, as convolutions want them, all in one visit.
 """
 
-import numpy as np
+from typing import Any
 
-from byhand.kernels.jit.cache import kernel, unit
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from byhand.kernels.jit.cache import unit
 from byhand.kernels.jit.sharing import Array, fast, share
 from byhand.kernels.reference import gather as reference
 
 WORTH = 16  # so little is done with each number that many of them are needed before a thread is worth waking
+
+AHEAD = 3  # samples: main memory takes as long to answer as these to be turned
+
+
+@intrinsic
+def expect(typing: Any, array: Any, place: Any) -> Any:
+    """Begin to bring array[place] near, to be read soon."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        where = builder.gep(context.make_array(signature.args[0])(context, builder, arguments[0]).data, arguments[1:])
+        kinds = [where.type] + [ir.IntType(32)] * 3
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch.p0", (), ir.FunctionType(ir.VoidType(), kinds))
+        builder.call(prefetch, [where, *(ir.Constant(ir.IntType(32), n) for n in (0, 3, 1))])  # for reading; near; data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @unit
@@ -25,6 +46,9 @@ def gather(first, last, rows, images, scale, shift, x, channels, places):
     number = x.dtype.type
     size = channels * places
     for n in range(first, last):
+        soon = rows[min(n + AHEAD, last - 1)] * size
+        for line in range(soon, soon + size, 64 // images.itemsize):
+            expect(images, line)
         image, to = images[rows[n] * size:(rows[n] + 1) * size], x[n * size:(n + 1) * size]
         if channels == 1:  # in each case but the last, numbers are fetched by the vector
             by, less = scale[0], shift[0]
@@ -45,15 +69,6 @@ def gather(first, last, rows, images, scale, shift, x, channels, places):
                     to[p * channels + c] = number(image[c * places + p]) * scale[c] - shift[c]
 
 
-@kernel
-def within(rows, samples):
-    """Whether there is a sample of each of these numbers."""
-    lowest, highest = 0, 0
-    for row in rows:
-        lowest, highest = min(lowest, row), max(highest, row)
-    return lowest >= 0 and highest < samples
-
-
 def gathered(images: Array, rows: slice | Array, scale: Array, shift: Array) -> Array:
     """The twin of the NumPy kernel."""
     samples, *shape = images.shape
@@ -61,7 +76,8 @@ def gathered(images: Array, rows: slice | Array, scale: Array, shift: Array) -> 
     pictures, by_channel = images.ndim == 4, max(scale.ndim, shift.ndim)
     if not (fast(scale, shift) and images.dtype in (np.uint8, np.float32, np.float64)
             and images.flags.c_contiguous and images.size and (pictures or images.ndim == 2 or not by_channel)
-            and numbers.dtype == np.int64 and numbers.ndim == 1 and numbers.size and within(numbers, samples)):
+            and numbers.dtype == np.int64 and numbers.ndim == 1 and numbers.size
+            and numbers.min() >= 0 and numbers.max() < samples):
         return reference.gathered(images, rows, scale, shift)
     channels = shape[0] if pictures or by_channel else 1
     x = np.empty((len(numbers), *(shape[1:] + shape[:1] if pictures else shape)), scale.dtype)
