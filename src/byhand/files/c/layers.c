@@ -81,8 +81,11 @@ static float quantize(const float *x, int8_t *q, int n)
 {
     float largest = 1e-30f;
     for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > largest || isnan(x[i]))
+        if (!(fabsf(x[i]) <= largest)) {
             largest = fabsf(x[i]);
+            if (!(largest < INFINITY))
+                break;
+        }
     int finite = largest < INFINITY;
     float inverse = 127 / largest;
     for (int i = 0; i < n; i++)
