@@ -12,6 +12,7 @@ import pytest
 from command_line import command, process, the_object
 
 import byhand as bh
+from byhand.cli.options import in_a_sentence
 
 # --- wrong use, and failures ------------------------------------------------------------------------------------------
 
@@ -138,6 +139,26 @@ def test_an_error_is_one_sentence(words, code, sentence, as_json, here):
     else:
         assert out == ""
     assert not Path("runs").exists() or not any(Path("runs").iterdir()), "a run that did not begin leaves no folder"
+
+
+@pytest.mark.parametrize(("error", "sentence"), [
+    (OSError(5, "Input/output error"), "cannot go on: Input/output error; --debug shows where."),
+    (OSError(5, "Input/output error", "a.png"), "cannot use a.png: Input/output error."),
+    (ValueError("the shapes differ"), "the shapes differ."), (ValueError("did you mean mnist?"), "did you mean mnist?"),
+    (OSError("it is gone. "), "it is gone."), (ValueError("to go on: byhand train"), "to go on: byhand train"), (MemoryError(), "there is not enough memory for this."),
+])
+def test_every_error_is_a_whole_sentence(error, sentence):
+    assert in_a_sentence(error) == sentence
+
+
+def test_a_notice_is_a_whole_sentence(away, monkeypatch):
+    """What mirrors, and data sets that take another's place, have to say."""
+    code, _, err = process("data", "info", "mnist")
+    said = err.splitlines()
+    assert code == 1 and said and all(line.endswith(".") for line in said)
+    code, _, err = process("train", "relu-10", "--epochs", 1, "--set", "lr=0.1", "--out", "run")
+    assert code == 0 and "Using the built-in mini set instead" in err
+    assert any(line.endswith("expect a lower accuracy.") for line in err.splitlines())
 
 
 @pytest.mark.parametrize(("words", "number"), [

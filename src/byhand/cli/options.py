@@ -149,9 +149,10 @@ def text_width() -> int:
 
 
 def ended(sentence: str) -> str:
-    """With a full stop, which errors in Python are often raised without."""
+    """With a full stop, which errors in Python are often raised without. A command at the end has none, since people
+    copy it."""
     sentence = sentence.rstrip()
-    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+    return sentence if sentence.endswith((".", "?", "!")) or ": byhand " in sentence else f"{sentence}."
 
 
 def in_a_sentence(error: Exception) -> str:
