@@ -146,7 +146,8 @@ def test_an_error_is_one_sentence(words, code, sentence, as_json, here):
     (OSError(5, "Input/output error", "a.png"), "cannot use a.png: Input/output error."),
     (ValueError("the shapes differ"), "the shapes differ."), (ValueError("did you mean mnist?"), "did you mean mnist?"),
     (OSError("it is gone. "), "it is gone."),
-    (ValueError("to go on: byhand train"), "to go on: byhand train"), (MemoryError(), "there is not enough memory for this."),
+    (ValueError("to go on: byhand train"), "to go on: byhand train"),
+    (MemoryError(), "there is not enough memory for this."),
 ])
 def test_every_error_is_a_whole_sentence(error, sentence):
     assert in_a_sentence(error) == sentence
