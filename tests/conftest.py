@@ -2,6 +2,7 @@
 kernels that have been compiled."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -90,11 +91,14 @@ def away(tmp_path, monkeypatch):
 
 @pytest.fixture
 def here(away, capsys):
-    """The command in this process: its words to its exit code, standard output and standard error."""
+    """The command in this process: its words to its exit code, standard output and standard error. Whatever it says
+    when it fails, and that is all the tables of bad input, is a whole sentence, or ends in a command to copy."""
     def run(*words):
         with pytest.raises(SystemExit) as leaving:
             main(list(map(str, words)))
         said = capsys.readouterr()
+        if leaving.value.code:
+            assert re.search(r"^byhand: .*([.?]|: byhand .*)\n\Z", said.err, re.MULTILINE), said.err
         return leaving.value.code, said.out, said.err
 
     return run

@@ -12,6 +12,7 @@ import pytest
 from command_line import command, process, the_object
 
 import byhand as bh
+from byhand.cli.options import in_a_sentence
 
 # --- wrong use, and failures ------------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
     # files to read
     (["evaluate", "missing.safetensors"], 1, "there is no model file missing.safetensors"),
     (["evaluate", "full"], 1, "the folder full is no run folder: there is no model.safetensors in it"),
-    (["evaluate", "/dev/null"], 1, "there is no model file /dev/null"),
+    (["evaluate", "full/" + "a" * 300], 1, "File name too long"),
     (["evaluate", "full/\x1b[2Jtext"], 1, r"there is no model file full/\\x1b\[2Jtext"),
     (["evaluate", "full/\udcfftext"], 1, r"there is no model file full/\\udcfftext"),
     (["evaluate", "full/text"], 1, "full/text is not a safetensors file"),
@@ -83,6 +84,23 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["train", "--resume", "full"], 1, "full is not a run folder: it has no config.json"),
     (["train", "--resume", "nowhere"], 1, "nowhere is not a run folder"),
     (["train", "--resume", "full/text"], 2, "is a file"),
+    # devices, and names that are none
+    *(([*words, "/dev/null"], 2, "/dev/null is a device or a pipe; give a file or folder") for words in (
+        ["evaluate"], ["doctor"], ["show"], ["export", "--to", "c"], ["data", "info"], ["data", "show"],
+        ["train", "--data"], ["train", "--resume"], ["train", "--out"], ["evaluate", "full", "--data"])),
+    (["predict", "/dev/null", "full/text"], 2, "/dev/null is a device or a pipe"),
+    *(([*words, ""], 2, "a file or folder needs a name, and this one is empty") for words in (
+        ["evaluate"], ["evaluate", "full", "--mistakes"], ["doctor"], ["show"], ["show", "full", "--image"],
+        ["show", "full", "--out"], ["export", "--to", "c"], ["export", "full", "--to", "c", "--out"], ["predict"],
+        ["predict", "full"], ["predict", "full", "full", "--show"], ["data", "info"], ["data", "convert", "mini"],
+        ["train", "--data"], ["train", "--out"], ["train", "--resume"], ["bench", "--write"])),
+    *(([*words, "-"], 2, "standard input and output, which are written -, have no place here") for words in (
+        ["evaluate"], ["show"], ["export", "full", "--to", "c", "--out"], ["data", "convert", "mini"],
+        ["train", "--out"], ["predict", "full", "full", "--show"])),
+    *((words, 1, "cannot use /proc/self/mem: Input/output error") for words in (  # it opens, and cannot be read
+        ["evaluate", "/proc/self/mem"], ["show", "/proc/self/mem"], ["export", "/proc/self/mem", "--to", "c"],
+        ["predict", "/proc/self/mem", "full"], ["data", "info", "/proc/self/mem"],
+        ["train", "--data", "/proc/self/mem"]) if Path("/proc/self/mem").exists()),
     # figures to write: known before the work begins
     *((words, 1, sentence) for command in (["show", "full/text", "--out"], ["evaluate", "full/text", "--mistakes"],
                                            ["data", "show", "mini", "--out"])
@@ -121,6 +139,28 @@ def test_an_error_is_one_sentence(words, code, sentence, as_json, here):
     else:
         assert out == ""
     assert not Path("runs").exists() or not any(Path("runs").iterdir()), "a run that did not begin leaves no folder"
+
+
+@pytest.mark.parametrize(("error", "sentence"), [
+    (OSError(5, "Input/output error"), "cannot go on: Input/output error; --debug shows where."),
+    (OSError(5, "Input/output error", "a.png"), "cannot use a.png: Input/output error."),
+    (ValueError("the shapes differ"), "the shapes differ."), (ValueError("did you mean mnist?"), "did you mean mnist?"),
+    (OSError("it is gone. "), "it is gone."),
+    (ValueError("to go on: byhand train"), "to go on: byhand train"),
+    (MemoryError(), "there is not enough memory for this."),
+])
+def test_every_error_is_a_whole_sentence(error, sentence):
+    assert in_a_sentence(error) == sentence
+
+
+def test_a_notice_is_a_whole_sentence(away, monkeypatch):
+    """What mirrors, and data sets that take another's place, have to say."""
+    code, _, err = process("data", "info", "mnist")
+    said = err.splitlines()
+    assert code == 1 and said and all(line.endswith(".") for line in said)
+    code, _, err = process("train", "relu-10", "--epochs", 1, "--set", "lr=0.1", "--out", "run")
+    assert code == 0 and "Using the built-in mini set instead" in err
+    assert any(line.endswith("expect a lower accuracy.") for line in err.splitlines())
 
 
 @pytest.mark.parametrize(("words", "number"), [

@@ -84,6 +84,21 @@ def test_a_picture_of_the_right_size_goes_through(run, here):
     assert by_file == the_object(here("show", run, "--data", "mini", "--index", 5, "--json")[1])["image"]
 
 
+@pytest.mark.parametrize("normalize", [bh.data.Normalize(0.1, 0.3), bh.data.Normalize((0.1,) * 784, 0.3)])
+def test_a_network_of_rows_reads_a_picture_row_by_row(normalize, rng, here):
+    """As `predict` does, and the picture and its weights are drawn as if it were a network of pictures."""
+    model, picture = nn.Sequential(nn.Linear(784, 10, rng), nn.ReLU()), MINI.test.inputs[5]
+    Image.fromarray(picture[0]).save("five.png")
+    bh.save(model, "rows.safetensors", input_shape=(784,), normalize=normalize)
+    code, out, err = here("show", "rows.safetensors", "--image", "five.png", "--out", "sheet.svg")
+    assert (code, err) == (0, "") and "(N, 784)" in out and "\n".join(sketch.picture(picture)) in out
+    (told,) = the_object(here("predict", "rows.safetensors", "five.png", "--json")[1])["images"]
+    shown = the_object(here("show", "rows.safetensors", "--image", "five.png", "--json")[1])
+    assert shown["image"]["probabilities"] == list(told["probabilities"].values()) and shown["input_shape"] == [784]
+    saved = bh.load("rows.safetensors")
+    np.testing.assert_allclose(way_through(saved, picture)[-1][1], saved.predict(picture.reshape(1, 784))[0], rtol=1e-5)
+
+
 def test_any_other_picture_is_prepared_first(run, here):
     Image.fromarray(255 - np.pad(MINI.test.inputs[5, 0], 40)).resize((400, 400)).save("photo.png")
     shown = the_object(here("show", run, "--image", "photo.png", "--json")[1])["image"]
@@ -109,9 +124,9 @@ def test_an_image_that_the_model_does_not_read(rng, tmp_path):
     assert chosen_image(model, Path("m"), None, None, 0, print) is None, "mini's is not for it"
     with pytest.raises(ValueError, match=r"reads samples of shape \(4,\), and a sample of mini has \(1, 28, 28\)"):
         chosen_image(model, Path("m"), None, "mini", 0, print)
-    rows = SavedModel(nn.Sequential(nn.Linear(784, 2, rng)), (784,))
-    with pytest.raises(ValueError, match=r"reads samples of shape \(784,\), which are not pictures"):
-        chosen_image(rows, Path("m"), Path("five.png"), None, 0, print)
+    Image.fromarray(MINI.test.inputs[5, 0]).save(tmp_path / "five.png")
+    with pytest.raises(ValueError, match=r"reads samples of shape \(4,\), which are not pictures"):
+        chosen_image(model, Path("m"), tmp_path / "five.png", None, 0, print)
     facts = model_facts(model, "m", None)
     assert facts["image"] is None and facts["layers"][0]["output"] == [2]
 

@@ -31,16 +31,20 @@ def test_it_needs_nothing_but_the_mathematics_and_shows_nothing_but_what_is_call
         begin = "predict|byhand_" if name is None else f"{name}_"
         assert own and all(re.match(begin, symbol) for symbol in own)
         defined = re.findall(r"#define (\w+)", text)
-        assert defined and all(word.startswith(f"{name or 'byhand'}_".upper()) for word in defined)
+        assert defined and all(word.startswith(f"{name or 'BYHAND'}_") for word in defined)
 
 
 @needs_gcc
-def test_another_file_can_use_it_as_its_comment_says(tmp_path):
+@pytest.mark.parametrize(("main", "network"), [("c", "c"), ("c++", "c"), ("c++", "c++")])
+def test_another_file_can_use_it_as_its_comment_says(main, network, tmp_path):
+    """Each compiled as C or as C++, in whatever language the other is."""
+    if "c++" in (main, network) and not shutil.which("g++"):
+        pytest.skip("there is no g++")
     saved = exported.saved("convolution", exported.PIXELS, classes=CLASSES)
     text = written(tmp_path, saved)
-    said = re.findall(r"^ \*     (\w.*;)$", text, re.MULTILINE)
-    assert len(said) == 4
-    main = "#include <stdint.h>\n#include <stdio.h>\n" + "\n".join(said) + """
+    said = re.findall(r"^ \*     (.*)$", text[text.index("declare in the other one"):text.index("*/")], re.MULTILINE)
+    assert sum(line.endswith(";") for line in said) == 4
+    program = "#include <stdint.h>\n#include <stdio.h>\n" + "\n".join(said) + """
 int main(void)
 {
     static uint8_t picture[64];
@@ -50,8 +54,10 @@ int main(void)
     return 0;
 }
 """
-    (tmp_path / "main.c").write_text(main)
-    gcc(*STRICT, tmp_path / "main.c", tmp_path / "network.c", "-o", tmp_path / "main", "-lm")
+    (tmp_path / "main.c").write_text(program)
+    for name, language in (("main", main), ("network", network)):
+        gcc("-x", language, "-Wall", "-Wextra", "-Werror", "-c", tmp_path / f"{name}.c", "-o", tmp_path / f"{name}.o")
+    gcc(tmp_path / "main.o", tmp_path / "network.o", "-o", tmp_path / "main", "-lm")
     answer = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
     picture = (4 * np.arange(64)).astype(np.uint8).reshape(1, 1, 8, 8)
     assert answer.strip() == CLASSES[saved.predict(picture).argmax()]
@@ -106,6 +112,22 @@ def test_two_networks_in_one_program(included, tmp_path):
     close(found[:, 0], expected[0])
     far = np.abs(found[:, 1] - expected[1]) > 1e-5 * (1 + np.abs(expected[1]))
     assert far.any(axis=1).mean() <= 0.2, "as few as where it is alone"
+
+
+@needs_gcc
+def test_names_may_differ_in_case_only(tmp_path):
+    for name, network in (("digits", "perceptron"), ("Digits", "Linear")):
+        c.save(exported.saved(network), tmp_path / f"{name}_of.c", name=name)
+    (tmp_path / "main.c").write_text("""
+#include "digits_of.c"
+#include "Digits_of.c"
+int main(void)
+{
+    return digits_INPUTS == 64 && Digits_INPUTS == 6 ? 0 : 1;
+}
+""")
+    gcc(*STRICT, tmp_path / "main.c", "-o", tmp_path / "main", "-lm")
+    assert subprocess.run([tmp_path / "main"], check=False).returncode == 0
 
 
 def test_a_name_changes_no_text(tmp_path):

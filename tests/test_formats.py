@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -183,3 +184,20 @@ def test_a_row_of_this_table_is_measured(monkeypatch):
     training, before, after, whole, small = script.row_of("relu-10 --epochs 1", "mini")
     assert training == "`relu-10 --epochs 1`" and all(re.fullmatch(r"\d+\.\d\d %", cell) for cell in (before, after))
     assert 0 < int(small.removesuffix(" KB")) < 0.6 * int(whole.removesuffix(" KB"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("avr-gcc") and shutil.which("simavr")), reason="there is no simulated board")
+def test_the_board_thinks_as_long_as_the_page_says(monkeypatch):
+    """And finds the class that byhand finds. Another compiler makes other code, hence the tolerance."""
+    monkeypatch.syspath_prepend(markdown.ROOT / "scripts")
+    script = importlib.import_module("measure_board")
+    page, told = PAGE.read_text(encoding="utf-8"), table("784-8-10 on an ATmega2560")
+    saved, picture = script.network(), bh.data.load("mini").test.inputs[0]
+    found = {"weights in floating point": script.thinking(saved, picture, int8=False),
+             "weights in eight bits": script.thinking(saved, picture, int8=True)}
+    for weights, (answer, seconds) in found.items():
+        assert answer == saved.predict(picture[None]).argmax()
+        assert 1000 * seconds == pytest.approx(float(told[weights]["a digit takes"].removesuffix(" ms")), rel=0.1)
+    cells = [[weights, row["a digit takes"]] for weights, row in told.items()]
+    assert script.with_table(page, cells) == page, "run python scripts/measure_board.py"

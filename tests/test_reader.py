@@ -7,7 +7,7 @@ from digit_pictures import drawn, pages, placed
 import byhand as bh
 from byhand.files import SavedModel
 from byhand.pictures import prepare, read_picture
-from byhand.pictures.show import sheet
+from byhand.pictures.show import Row, in_columns, sheet
 from byhand.reader import read, read_as_it_is, read_many, reads_digits
 
 DIGITS = tuple("0123456789")
@@ -146,4 +146,20 @@ def test_the_steps_are_drawn(model, rng):
         assert [len(row.panels) for row in rows] == panels
         drawn_sheet = read_picture(sheet(rows))
         assert drawn_sheet.shape[2] == 3 and len(np.unique(drawn_sheet)) > 20
-        assert drawn_sheet.shape[0] > 300 * len(rows)
+        assert drawn_sheet.shape[0] * drawn_sheet.shape[1] > 300 * 300 * sum(panels)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("size", [300, 640])
+def test_a_sheet_of_many_rows_has_the_shape_of_a_screen(count, size):
+    """And all that was on a long one, each row once and from the top down, in whole panels."""
+    first = Row("a whole page", [("as read", np.full((5, 5), 9, np.uint8))], size=size)
+    rows = [first, *[Row(f"{k} {'very long' * 30}", [("seen", np.full((5, 5), k, np.uint8))], ("a", "b"), (0.25, 0.75))
+                     for k in range(10, 9 + count)]]
+    columns = [in_columns(rows, n) for n in range(1, count + 1)]
+    assert all([row for column in found for row in column] == rows for found in columns)
+    drawn = read_picture(sheet(rows))
+    height, width = drawn.shape[:2]
+    assert count < 7 or 1.1 < width / height < 2.3
+    grey = drawn[(drawn == drawn[..., :1]).all(axis=2)][:, 0]
+    assert np.all(np.bincount(grey, minlength=256)[9:9 + count] >= 290 * 290), "no panel lies over another"

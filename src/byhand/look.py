@@ -87,8 +87,6 @@ def chosen_image(model: SavedModel, path: Path, file: Path | None, source: str |
     Raises ValueError for a sample that there is not, or an image that the model does not read.
     """
     if file is not None:
-        if len(model.input_shape) == 1:
-            raise ValueError(f"this model reads samples of shape {model.input_shape}, which are not pictures.")
         return reader.read(model, read_picture(file), str(file)).image
     try:
         test = data_for(path, source, MINI.name, notify).test
@@ -110,7 +108,7 @@ def chosen_image(model: SavedModel, path: Path, file: Path | None, source: str |
 
 def model_facts(model: SavedModel, name: str, image: Array | None) -> Facts:
     """Layers, shapes, parameters, what the file says about itself, and what it reads an image (C, H, W) as."""
-    shape = model.input_shape if image is None else image.shape
+    shape = model.input_shape if image is None else batch_of(model, image).shape[1:]
     rows = model.model.layer_rows(shape)
     return {"version": 1, "model": name, "recipe": model.recipe, "input_shape": list(shape),
             "classes": list(model.classes), "parameters": sum(p.size for p in model.model.parameters()),
@@ -121,10 +119,17 @@ def model_facts(model: SavedModel, name: str, image: Array | None) -> Facts:
             "image": None if image is None else answer_of(model, image)}
 
 
+def batch_of(model: SavedModel, image: Array) -> Array:
+    """A batch of this image alone, in the shape that the model reads: some read pictures as rows of numbers."""
+    return image.reshape(1, *(model.input_shape or image.shape))
+
+
 def way_through(model: SavedModel, image: Array) -> list[Step]:
     """What each layer that changes its input makes of one image (C, H, W): its title, and its output without the
     batch."""
-    batch = image[None] if model.normalize is None else model.normalize(image[None], precision(model.model))
+    batch = batch_of(model, image)
+    if model.normalize is not None:
+        batch = model.normalize(batch, precision(model.model))
     with no_grad(), nn.evaluating(), nn.watch() as calls:
         model.model(Tensor(batch))
     return [(f"{type(layer).__name__} {' x '.join(map(str, y.shape[1:]))}", y.data[0]) for layer, x, y in calls
@@ -133,7 +138,7 @@ def way_through(model: SavedModel, image: Array) -> list[Step]:
 
 def answer_of(model: SavedModel, image: Array) -> Facts:
     """What the model says the image (C, H, W) is, and how sure it is, of that and of every other class."""
-    p = metrics.probabilities(model.predict(image[None]))[0]
+    p = metrics.probabilities(model.predict(batch_of(model, image)))[0]
     classes = named(model.classes, len(p))
     return {"class": classes[int(p.argmax())], "probability": float(p.max()), "classes": classes,
             "probabilities": p.tolist()}
@@ -175,7 +180,7 @@ def model_figure(model: SavedModel, facts: Facts, image: Array | None) -> "plots
     from byhand import plots
 
     shape = tuple(facts["input_shape"])
-    weights, laid_out = first_weights(model, shape) or (None, None)
+    weights, laid_out = first_weights(model, shape if image is None else image.shape) or (None, None)
     steps = () if image is None else way_through(model, image)
     read = f"; reads this as {facts['image']['class']} ({100 * facts['image']['probability']:.2f} %)" if steps else ""
     return plots.model_sheet(model_title(facts) + read, model.model.summary(shape), weights, laid_out, image, steps,

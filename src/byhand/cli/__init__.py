@@ -18,7 +18,7 @@ from byhand.cli.data import data_group
 from byhand.cli.doctor import doctor
 from byhand.cli.evaluate import evaluate
 from byhand.cli.export import export
-from byhand.cli.options import Interrupted, in_a_sentence
+from byhand.cli.options import Interrupted, ended, in_a_sentence
 from byhand.cli.predict import predict
 from byhand.cli.recipes import recipes
 from byhand.cli.show import show
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def finish(words: list[str], message: str, code: int, usage: str = "") -> None:
     """Say what went wrong, to a person or to a program, and leave."""
-    message = printable(" ".join(message.split()))
+    message = printable(ended(" ".join(message.split())))
     content = json.dumps({"version": 1, "error": message, "exit_code": code}) if "--json" in words else ""
     for stream, text in ((sys.stdout, content), (sys.stderr, f"{usage}byhand: {message}")):
         try:

@@ -6,7 +6,7 @@ import click
 
 import byhand
 from byhand.atomic import write_atomically
-from byhand.cli.options import answer, common, kernels, listener, notice, text_width, threads
+from byhand.cli.options import PathName, answer, common, kernels, listener, notice, text_width, threads
 
 
 @click.command()
@@ -15,7 +15,7 @@ from byhand.cli.options import answer, common, kernels, listener, notice, text_w
               help="Turns of each side that count (default: 5).")
 @click.option("--quick", is_flag=True, help="Only show that everything runs: a few batches, one turn.")
 @click.option("--check", is_flag=True, help="Exit code 1 if a ratio is below 60 % of what it should be.")
-@click.option("--write", "page", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="PAGE",
+@click.option("--write", "page", type=PathName(exists=True, dir_okay=False), metavar="PAGE",
               help="Also write the table into this page, between its markers.")
 @kernels
 @threads

@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 import byhand
-from byhand.cli.options import OneOf, answer, common, figure, known_data, listener, notice, text_width
+from byhand.cli.options import (
+    SOURCE, OneOf, PathName, answer, common, figure, known_data, listener, notice, text_width
+)
 
 
 @click.group(name="data", no_args_is_help=False)
@@ -24,27 +26,27 @@ def fetch(name: str, as_json: bool, quiet: bool, debug: bool) -> None:
     NAME is mnist (the default) or fashion-mnist. It is looked for in the folder that BYHAND_DATA names, in the cache,
     and on the mirrors.
     """
-    with known_data():
+    with known_data(name):
         folder = byhand.data.fetch(name, notice(listener(quiet)))
     answer(as_json, {"version": 1, "dataset": name, "folder": str(folder)}, f"{name} is in {folder}")
 
 
 @data_group.command()
-@click.argument("source", default="mnist")
+@click.argument("source", type=SOURCE, default="mnist")
 @common
 def info(source: str, as_json: bool, quiet: bool, debug: bool) -> None:
     """Say what is in a data set.
 
     SOURCE is mnist (the default), fashion-mnist, mini, or a file or folder with data of your own.
     """
-    with known_data():
+    with known_data(source):
         facts = byhand.data.info(byhand.data.load(source, notice(listener(quiet))))
     answer(as_json, {"version": 1, **facts}, data_in_words(facts))
 
 
 @data_group.command()
-@click.argument("source")
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("source", type=SOURCE)
+@click.argument("target", type=PathName())
 @click.option("--to", "form", type=OneOf(["idx", "npz", "csv", "npy", "pictures"]),
               help="The form, where the name of TARGET does not say it (default: idx, for tables npy).")
 @common
@@ -59,7 +61,7 @@ def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: b
       byhand data convert fashion-mnist clothes --to pictures
     """
     notify = notice(listener(quiet))
-    with known_data():
+    with known_data(source):
         splits = byhand.data.load(source, notify)
     form = byhand.data.save(splits, target, form, notify)
     counts = {"train_samples": len(splits.train), "test_samples": len(splits.test)}
@@ -69,7 +71,7 @@ def convert(source: str, target: Path, form: str | None, as_json: bool, quiet: b
 
 
 @data_group.command()
-@click.argument("source", default="mnist")
+@click.argument("source", type=SOURCE, default="mnist")
 @figure("--out", help="Write all of it as one picture: .png, .svg or .pdf.")
 @common
 def show(source: str, out: Path | None, as_json: bool, quiet: bool, debug: bool) -> None:
@@ -84,7 +86,7 @@ def show(source: str, out: Path | None, as_json: bool, quiet: bool, debug: bool)
     """
     from byhand.look import data_facts, data_text
 
-    with known_data():
+    with known_data(source):
         splits = byhand.data.load(source, notice(listener(quiet)))
     facts = data_facts(splits)
     if out is not None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from byhand.cli.options import answer, common, text_width
+from byhand.cli.options import PathName, about, answer, common, text_width
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PathName(special=False))
 @common
 def doctor(run: Path, as_json: bool, quiet: bool, debug: bool) -> None:
     """Say what is wrong with a training, and what to try.
@@ -22,5 +22,6 @@ def doctor(run: Path, as_json: bool, quiet: bool, debug: bool) -> None:
     """
     from byhand.doctor import examined, facts, in_words
 
-    runs = [facts(str(folder), measured) for folder, measured in examined(run).items()]
+    with about(run):
+        runs = [facts(str(folder), measured) for folder, measured in examined(run).items()]
     answer(as_json, {"version": 1, "runs": runs}, "\n\n".join(in_words(told, text_width()) for told in runs))

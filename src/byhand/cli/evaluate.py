@@ -6,12 +6,14 @@ import click
 
 import byhand
 from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
-from byhand.cli.options import DATA, answer, common, figure, kernels, known_data, listener, notice, text_width, threads
+from byhand.cli.options import (
+    DATA, SOURCE, PathName, about, answer, common, figure, kernels, known_data, listener, notice, text_width, threads
+)
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--data", "source", metavar="NAME|PATH",
+@click.argument("model", type=PathName(special=False))
+@click.option("--data", "source", type=SOURCE, metavar="NAME|PATH",
               help=f"Measure on the test samples of this: {DATA} (default: what the run was trained on; for a file "
                    "mnist).")
 @click.option("--confidence", type=click.FloatRange(0, 1), metavar="T",
@@ -41,8 +43,10 @@ def evaluate(model: Path, source: str | None, confidence: float | None, given: t
     from byhand.files.reading import model_file, open_model
     from byhand.pictures import is_pictures
 
-    opened, file, tell = open_model(model), model_file(model), notice(listener(quiet))
-    with known_data():
+    file, tell = model_file(model), notice(listener(quiet))
+    with about(file):
+        opened = open_model(model)
+    with known_data(source):
         test = byhand.recipes.data_for(model, source, "mnist", tell).test
     opened = as_trained(opened, given, file, test.inputs.dtype)
     if mistakes is not None and not is_pictures(test.inputs):

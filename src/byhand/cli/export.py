@@ -12,7 +12,7 @@ import numpy as np
 import byhand
 from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
 from byhand.cli.options import (
-    DATA, OneOf, answer, common, kernels, known_data, listener, notice, text_width, threads
+    DATA, SOURCE, OneOf, PathName, about, answer, common, kernels, known_data, listener, notice, text_width, threads
 )
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ ENDINGS = {"onnx": ".onnx", "c": ".c", "json": ".json", "scalar-json": ".json", 
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PathName(special=False))
 @click.option("--to", "form", type=OneOf(list(ENDINGS)), required=True, help="What to write.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--out", type=PathName(), metavar="FILE",
               help="The file to write, a new one (default: beside the model).")
 @click.option("--name", metavar="NAME",
               help="With c: what all names in the file begin with, so that several networks fit into one program.")
 @click.option("--int8", is_flag=True, help="With c: weights in eight bits; says how many more answers are wrong.")
-@click.option("--data", "source", metavar="NAME|PATH",
+@click.option("--data", "source", type=SOURCE, metavar="NAME|PATH",
               help=f"With --int8: measure on the test samples of this: {DATA} (default: what the run was trained on; "
                    "for a file mnist).")
 @click.option("--preprocessing", is_flag=True,
@@ -73,12 +73,14 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
         raise click.UsageError("--data says what to measure --int8 on; leave it out.")
     byhand.files.c.check_name(name)  # before eight bits are measured, which takes a while
     file = model_file(model)
-    saved = as_trained(load(model), given, file)
+    with about(file):
+        saved = as_trained(load(model), given, file)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"{out} cannot be written: there is no folder {out.parent}.")
+    check_ending(out, form)
     if form in ("json", "onnx", "safetensors"):
         check_place_for(saved, form, file)
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
@@ -89,6 +91,15 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
+
+
+def check_ending(out: Path, form: str) -> None:
+    """Raises UsageError for a name that says something else than what is in the file: compilers go by it, and bh.load
+    does where it is .onnx."""
+    asked, right = out.suffix.lower(), ENDINGS[form]
+    if asked != right and (form == "c" or asked in ENDINGS.values()):
+        raise click.BadParameter(f"with --to {form} a file's name ends in {right}, as in {out.with_suffix(right)}; "
+                                 f"{out} would be taken for something else.", param_hint="'--out'")
 
 
 def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
@@ -108,7 +119,7 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     from byhand.assess import assess
 
     small = byhand.files.c.quantized(saved)
-    with known_data():
+    with known_data(source):
         test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
     before, after = (assess(form, test, str(model)).facts() for form in (saved, small))
     measured = {"float_test_accuracy": before["test_accuracy"], "test_accuracy": after["test_accuracy"]}

@@ -24,6 +24,28 @@ def common(command: Command) -> Command:
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(command)
 
 
+class PathName(click.Path):
+    """A file or folder by its name, as a path. No name at all would be the folder that one is in, and `-` a file of
+    that name, where others write to standard output. With `special=False` it is no device and no pipe either, which
+    would be read to its end, if it has one."""
+
+    def __init__(self, special: bool = True, path_type: type = Path, **options: Any) -> None:
+        super().__init__(path_type=path_type, **options)
+        self.special = special
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        name = str(value)
+        if not name:
+            self.fail("a file or folder needs a name, and this one is empty.", param, ctx)
+        if name == "-" and not self.allow_dash:
+            self.fail("standard input and output, which are written -, have no place here; give a file or folder.",
+                      param, ctx)
+        path = Path(name)
+        if not self.special and path.exists() and not path.is_file() and not path.is_dir():
+            self.fail(f"{name} is a device or a pipe; give a file or folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class OneOf(click.Choice[str]):
     """A word from a list; for any other, the nearest."""
 
@@ -42,7 +64,10 @@ def set_threads(context: click.Context, option: click.Parameter, number: int | N
 threads = click.option("--threads", type=click.IntRange(1), metavar="N", callback=set_threads, is_eager=True,
                        help="Cores to use (default: all).")
 DATA = "mnist, fashion-mnist, mini, or a file or folder with data of your own"
-data = click.option("--data", "source", default="mnist", show_default=True, metavar="NAME|PATH", help=f"{DATA}.")
+SOURCE = PathName(special=False, path_type=str)
+"""A data set's name, or where there is one."""
+data = click.option("--data", "source", type=SOURCE, default="mnist", show_default=True, metavar="NAME|PATH",
+                    help=f"{DATA}.")
 
 
 def check_kernels(context: click.Context, option: click.Parameter, choice: str | None) -> str | None:
@@ -73,17 +98,29 @@ def kernels(command: Command) -> Command:
 
 
 @contextmanager
-def known_data() -> Iterator[None]:
+def known_data(source: str | Path | None = None) -> Iterator[None]:
     """A word that is no data set, no file and no folder is wrong use."""
     try:
-        yield
+        with about(source):
+            yield
     except byhand.data.UnknownData as error:
         raise click.UsageError(str(error)) from None
 
 
+@contextmanager
+def about(path: str | Path | None) -> Iterator[None]:
+    """An error of the system in here that names no file is about this one: it could be opened, and not be read."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror and error.filename is None and path is not None:
+            error.filename = str(path)
+        raise
+
+
 def figure(name: str, help: str) -> Callable[[Command], Command]:
     """An option for the file of a figure. That it could not be drawn or written is said before the work begins."""
-    return click.option(name, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=help,
+    return click.option(name, type=PathName(dir_okay=False), metavar="FILE", help=help,
                         callback=lambda context, option, path: path and byhand.plots.check_file(path))
 
 
@@ -97,7 +134,7 @@ def listener(quiet: bool) -> Console:
 
 def notice(console: Console) -> Callable[[str], None]:
     """Print a sentence as it is, without reading markup into it."""
-    return lambda sentence: console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+    return lambda sentence: console.print(printable(ended(sentence)), markup=False, highlight=False, soft_wrap=True)
 
 
 def answer(as_json: bool, content: dict[str, Any], text: str) -> None:
@@ -111,12 +148,20 @@ def text_width() -> int:
     return min(shutil.get_terminal_size().columns, 100)
 
 
+def ended(sentence: str) -> str:
+    """With a full stop, which errors in Python are often raised without. A command at the end has none, since people
+    copy it."""
+    sentence = sentence.rstrip()
+    return sentence if sentence.endswith((".", "?", "!")) or ": byhand " in sentence else f"{sentence}."
+
+
 def in_a_sentence(error: Exception) -> str:
     """What went wrong: the system's errors with their file, ours in their own words."""
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot use {error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+        what = "cannot go on" if error.filename is None else f"cannot use {error.filename}"
+        return f"{what}: {error.strerror}{'; --debug shows where' if error.filename is None else ''}."
     if isinstance(error, ValueError | OSError):
-        return str(error)
+        return ended(str(error))
     if isinstance(error, MemoryError):
         return "there is not enough memory for this."
     return f"something went wrong that should not have ({type(error).__name__}: {error}); --debug shows where."

@@ -10,7 +10,7 @@ import click
 
 from byhand.atomic import write_atomically
 from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
-from byhand.cli.options import common, in_a_sentence, kernels, listener, notice, threads
+from byhand.cli.options import PathName, about, common, in_a_sentence, kernels, listener, notice, threads
 from byhand.terminal import printable
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def png_file(context: click.Context, option: click.Parameter, path: Path | None)
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("model", type=PathName(special=False))
+@click.argument("images", type=PathName(allow_dash=True), nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--many", is_flag=True, help="Read all the digits on each picture, line by line.")
 @click.option("--as-is", is_flag=True, help="Prepare nothing: only bring pictures to the model's size and colours.")
-@click.option("--show", "drawing", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", callback=png_file,
+@click.option("--show", "drawing", type=PathName(dir_okay=False), metavar="FILE", callback=png_file,
               help="Draw what was done to each picture before it was read, as .png.")
 @normalize
 @kernels
@@ -67,7 +67,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
     if drawing and drawing.exists() and {drawing.resolve(), drawing.resolve().parent} & {p.resolve() for p in images}:
         raise click.UsageError(f"--show would overwrite {drawing}, one of the pictures to read: choose another file.")
     file, tell = model_file(model), notice(listener(quiet))
-    opened = as_trained(open_model(model), given, file, "uint8")
+    with about(file):
+        opened = as_trained(open_model(model), given, file, "uint8")
     (reader.check_reads_digits if many else reader.picture_shape)(opened)  # or say so before any picture is read
     say_what_is_assumed(opened, file, tell)
     told: list[Facts] = []
@@ -81,7 +82,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
             if path.is_dir():
                 waiting.extendleft(reversed(pictures_of(path)))
                 continue
-            picture = picture_of(path, name)
+            with about(name):
+                picture = picture_of(path, name)
             seen = (reader.read_many(opened, picture, name) if many else
                     reader.read_as_it_is(opened, picture) if as_is else reader.read(opened, picture, name))
         except (ValueError, OSError) as error:

@@ -6,14 +6,14 @@ import click
 
 import byhand
 from byhand.cli.normalization import as_trained, normalize, say_what_is_assumed
-from byhand.cli.options import answer, common, figure, known_data, listener, notice, text_width
+from byhand.cli.options import SOURCE, PathName, about, answer, common, figure, known_data, listener, notice, text_width
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option("--image", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+@click.argument("model", type=PathName(special=False))
+@click.option("--image", "file", type=PathName(dir_okay=False), metavar="FILE",
               help="Send this picture through it.")
-@click.option("--data", "source", metavar="NAME|PATH",
+@click.option("--data", "source", type=SOURCE, metavar="NAME|PATH",
               help="Send a test sample of this data set through it (default: the run's own data; mini for a file).")
 @click.option("--index", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Which test sample, from 0.")
@@ -39,8 +39,10 @@ def show(model: Path, file: Path | None, source: str | None, index: int, given: 
 
     if file is not None and source is not None:
         raise click.UsageError("an image comes from --image or from --data, not from both.")
-    opened, name, tell = open_model(model), model_file(model), notice(listener(quiet))
-    with known_data():
+    name, tell = model_file(model), notice(listener(quiet))
+    with about(name):
+        opened = open_model(model)
+    with known_data(file or source):
         image = chosen_image(as_trained(opened, given, name), model, file, source, index, tell)
     opened = as_trained(opened, given, name, None if image is None else image.dtype)
     facts = model_facts(opened, str(name), image)

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 import byhand
 from byhand.atomic import alone_in
 from byhand.cli.options import (
-    Interrupted, answer, common, data, kernels, known_data, listener, notice, text_width, threads
+    Interrupted, PathName, answer, common, data, kernels, known_data, listener, notice, text_width, threads
 )
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def every(context: click.Context, option: click.Parameter, text: str) -> dict[st
               help="Times to go through the data (default: the recipe's).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Change a setting of the recipe; may be given several times.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run folder (default: in runs/).")
-@click.option("--resume", type=click.Path(path_type=Path, file_okay=False), metavar="RUN",
+@click.option("--out", type=PathName(special=False), help="The run folder (default: in runs/).")
+@click.option("--resume", type=PathName(special=False, file_okay=False), metavar="RUN",
               help="Go on with the run in this folder, from where it was interrupted.")
 @click.option("--checkpoint-every", "saving", default="10s", show_default=True, metavar="N|Ns", callback=every,
               help="Save what it takes to go on every N steps, or every N seconds.")
@@ -82,7 +82,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
         from byhand.recipes.finding_lr import range_picture, range_report
 
         chosen, picture = configured(recipe, settings, epochs), out and range_picture(out)
-        with known_data():
+        with known_data(source):
             splits = byhand.data.load_or_mini(source, tell)
         answer(as_json, *range_report(chosen, splits, seed, picture, min(text_width(), 72)))
         return
@@ -95,7 +95,7 @@ def train(context: click.Context, recipe: str, source: str, seed: int, seeds: in
         one = partial(byhand.recipes.resume_recipe, notify=tell)
     else:
         chosen = configured(recipe, settings, epochs)
-        with known_data():
+        with known_data(source):
             splits = byhand.data.load_or_mini(source, tell)
         folder = byhand.recipes.run_folder(chosen, out)
         context.with_resource(alone_in(folder))

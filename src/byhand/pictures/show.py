@@ -25,6 +25,7 @@ PANEL, GAP, LINE = 300, 32, 34  # pixels
 BARS = 420
 DARK, FAINT, GROUND, BAR, BEST = "#1c2733", "#6b7785", "#eef1f4", "#c3ccd6", "#2563eb"
 ENOUGH = 400_000  # pixels; more of a picture cannot be seen on the sheet
+SCREEN = 1.6  # times as wide as it is high
 
 
 class Row(NamedTuple):
@@ -37,6 +38,16 @@ class Row(NamedTuple):
     probabilities: Sequence[float] = ()
     size: int = PANEL
     """Of a panel, in pixels."""
+
+    @property
+    def height(self) -> int:
+        """In pixels, with what is written above and below, and the gap to the next row."""
+        return self.size + 2 * LINE + GAP
+
+    @property
+    def width(self) -> int:
+        """In pixels, with the gap before it."""
+        return GAP + len(self.panels) * (self.size + GAP) + (BARS if self.classes else 0)
 
 
 def steps(digit: Digit) -> list[tuple[str, Array]]:
@@ -71,24 +82,60 @@ def with_boxes(picture: Array, boxes: Sequence[Box], readings: Sequence[str]) ->
 
 
 def sheet(rows: Sequence[Row]) -> bytes:
-    """A PNG file with these rows, one below the other."""
+    """A PNG file with these rows, at least one: one below the other, in as many columns as bring it near the shape of a
+    screen."""
     from PIL import Image, ImageDraw
 
-    across = max(GAP + len(row.panels) * (row.size + GAP) + (BARS if row.classes else 0) for row in rows)
-    image = Image.new("RGB", (across, GAP + sum(row.size + 2 * LINE + GAP for row in rows)), "white")
-    pen, top = ImageDraw.Draw(image), GAP
-    for row in rows:
-        pen.text((GAP, top), row.title, fill=DARK, font=font(24))
-        left, top = GAP, top + LINE
-        for caption, picture in row.panels:
-            image.paste(framed(picture, row.size), (left, top))
-            pen.text((left + row.size / 2, top + row.size + 8), caption, fill=FAINT, font=font(20), anchor="mt")
-            left += row.size + GAP
-        draw_bars(pen, left, top, row)
-        top += row.size + LINE + GAP
+    columns = min((in_columns(rows, count) for count in range(1, len(rows) + 1)),
+                  key=lambda found: abs(math.log(size_of(found)[0] / size_of(found)[1] / SCREEN)))
+    image = Image.new("RGB", size_of(columns), "white")
+    pen, left = ImageDraw.Draw(image), 0
+    for column in columns:
+        top = GAP
+        for row in column:
+            draw(image, pen, left + GAP, top, row)
+            top += row.height
+        left += max(row.width for row in column)
     content = io.BytesIO()
     image.save(content, "PNG")
     return content.getvalue()
+
+
+def in_columns(rows: Sequence[Row], count: int) -> list[list[Row]]:
+    """The rows in as many columns, about equally high: each goes where its middle is, if they are thought of as one
+    column that is cut. Columns without a row are left out."""
+    columns: list[list[Row]] = [[] for _ in range(count)]
+    total, above = sum(row.height for row in rows), 0
+    for row in rows:
+        columns[int((above + row.height / 2) * count / total)].append(row)
+        above += row.height
+    return [column for column in columns if column]
+
+
+def size_of(columns: Sequence[Sequence[Row]]) -> tuple[int, int]:
+    """Width and height of a sheet with these columns."""
+    return (sum(max(row.width for row in column) for column in columns),
+            GAP + max(sum(row.height for row in column) for column in columns))
+
+
+def draw(image: "Image", pen: "ImageDraw", left: int, top: int, row: Row) -> None:
+    """A row: its title, below that the pictures, and the bars beside them. A title that is too long for its column is
+    cut off, not written over the next."""
+    pen.text((left, top), shortened(pen, row.title, row.width - GAP), fill=DARK, font=font(24))
+    top += LINE
+    for caption, picture in row.panels:
+        image.paste(framed(picture, row.size), (left, top))
+        pen.text((left + row.size / 2, top + row.size + 8), caption, fill=FAINT, font=font(20), anchor="mt")
+        left += row.size + GAP
+    draw_bars(pen, left, top, row)
+
+
+def shortened(pen: "ImageDraw", title: str, room: float) -> str:
+    """As much of a title as fits into so many pixels, with dots at the end if that is not all."""
+    if pen.textlength(title, font=font(24)) <= room:
+        return title
+    fits = max((n for n in range(len(title)) if pen.textlength(f"{title[:n]}...", font=font(24)) <= room), default=0)
+    return f"{title[:fits]}..."
 
 
 def framed(picture: Array, size: int) -> "Image":

@@ -31,8 +31,9 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
     callbacks(seed) makes new ones for each run. `one` is `run_recipe` or, in a folder where they were interrupted,
     `resume_recipe`; it is given the options. The result of several runs holds them as `runs`; its accuracies,
     seconds and samples per second are their means, and so are the ends of `test_interval`, which says how sure one run
-    can be. `test_sd` is the standard deviation of the test accuracy from seed to seed, and `model` is the one that did
-    best on the validation data. The whole is also written to `result.json` in the folder.
+    can be. `test_sd` is the standard deviation of the test accuracy from seed to seed. `model` is the one that did best
+    on the validation data, and `seed` is its own; those of all are in `runs`. The whole is also written to
+    `result.json` in the folder.
     """
     if seeds == 1:
         return one(recipe, data, seed=seed, folder=folder, callbacks=callbacks(seed), begin=begin, **options)
@@ -51,7 +52,7 @@ def run_seeds(recipe: Recipe, data: Splits, *, seed: int, seeds: int, folder: Pa
         together[name] = None if None in values else statistics.fmean(values)
     pooled = [r["test_interval"] for r in runs]
     together["test_interval"] = [statistics.fmean(ends) for ends in zip(*pooled, strict=True)]
-    together |= {"seed": seed, "seeds": seeds, "run": str(folder), "runs": runs,
+    together |= {"seeds": seeds, "run": str(folder), "runs": runs,
                  "train_sd": spread(runs, "train_accuracy"), "validation_sd": spread(runs, "validation_accuracy"),
                  "test_sd": spread(runs, "test_accuracy")}
     together |= write_pages(folder, {"report.html": overview_page(together)})

@@ -75,17 +75,22 @@ static void conv2d(const float *x, float *y, const window *w, const BYHAND_FLASH
 }
 
 /* Numbers in eight bits: x[i] is about step * q[i], with q from -127 to 127 and the step such that the largest fits.
- * Returns the step. (A cast cuts off; what is positive by 128 and then cut off is rounded.) */
+ * Returns the step. (A cast cuts off; what is positive by 128 and then cut off is rounded.) Numbers of which one is
+ * infinite, or none at all, have no step: it is not a number then, and nor is what is made of it. */
 static float quantize(const float *x, int8_t *q, int n)
 {
     float largest = 1e-30f;
     for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > largest)
+        if (!(fabsf(x[i]) <= largest)) {
             largest = fabsf(x[i]);
+            if (!(largest < INFINITY))
+                break;
+        }
+    int finite = largest < INFINITY;
     float inverse = 127 / largest;
     for (int i = 0; i < n; i++)
-        q[i] = (int8_t)((int)(x[i] * inverse + 128.5f) - 128);
-    return largest / 127;
+        q[i] = finite ? (int8_t)((int)(x[i] * inverse + 128.5f) - 128) : 0;
+    return finite ? largest / 127 : NAN;
 }
 
 /* As linear, with weights in eight bits: outputs are added up in whole numbers, and then brought to scale. */
@@ -128,7 +133,7 @@ static void conv2d_int8(const float *x, float *y, const window *w, const BYHAND_
     }
 }
 
-/* The largest number in each window. */
+/* The largest number in each window, or none where one of them is none. */
 static void max_pool2d(const float *x, float *y, const window *w)
 {
     for (int c = 0; c < w->channels; c++, x += w->height * w->width)
@@ -139,9 +144,11 @@ static void max_pool2d(const float *x, float *y, const window *w)
                 int columns = end_inside(left, 1, w->width, w->kernel_width);
                 float largest = -INFINITY;
                 for (int u = first_inside(top, 1); u < rows; u++)
-                    for (int v = first_inside(left, 1); v < columns; v++)
-                        if (x[(top + u) * w->width + left + v] > largest)
-                            largest = x[(top + u) * w->width + left + v];
+                    for (int v = first_inside(left, 1); v < columns; v++) {
+                        float here = x[(top + u) * w->width + left + v];
+                        if (here > largest || isnan(here))
+                            largest = here;
+                    }
                 *y++ = largest;
             }
 }
@@ -163,14 +170,17 @@ static void avg_pool2d(const float *x, float *y, const window *w)
             }
 }
 
-/* The mean of each channel. */
+/* The mean of each channel, looked at twice: a long sum loses digits, and how far all numbers are from what came of it
+ * says how many. */
 static void global_avg_pool2d(const float *x, float *y, int channels, int places)
 {
-    for (int c = 0; c < channels; c++) {
-        float sum = 0;
+    for (int c = 0; c < channels; c++, x += places) {
+        float mean = 0, missing = 0;
         for (int i = 0; i < places; i++)
-            sum += *x++;
-        y[c] = sum / (float)places;
+            mean += x[i] / (float)places;
+        for (int i = 0; i < places; i++)
+            missing += (x[i] - mean) / (float)places;
+        y[c] = mean + missing;
     }
 }
 
@@ -183,25 +193,32 @@ static void scale_and_shift(const float *x, float *y, int channels, int places, 
             *y++ = *x++ * scale[c] + shift[c];
 }
 
-/* All numbers together brought to mean 0 and variance 1, then each times a weight, plus a bias. */
+/* All numbers together brought to mean 0 and variance 1, then each times a weight, plus a bias. Both are looked at
+ * twice, as in global_avg_pool2d. */
 static void layer_norm(const float *x, float *y, int n, float eps, const BYHAND_FLASH float *weight,
         const BYHAND_FLASH float *bias)
 {
-    float mean = 0, variance = 0;
+    float mean = 0, missing = 0, variance = 0, lost = 0;
     for (int i = 0; i < n; i++)
         mean += x[i] / (float)n;
     for (int i = 0; i < n; i++)
-        variance += (x[i] - mean) * (x[i] - mean) / (float)n;
-    float spread = sqrtf(variance + eps);
+        missing += (x[i] - mean) / (float)n;
     for (int i = 0; i < n; i++)
-        y[i] = (x[i] - mean) / spread * weight[i] + bias[i];
+        y[i] = x[i] - mean - missing;
+    for (int i = 0; i < n; i++)
+        variance += y[i] * y[i] / (float)n;
+    for (int i = 0; i < n; i++)
+        lost += (y[i] * y[i] - variance) / (float)n;
+    float spread = sqrtf(variance + lost + eps);
+    for (int i = 0; i < n; i++)
+        y[i] = y[i] / spread * weight[i] + bias[i];
 }
 
-/* max(x, 0) */
+/* max(x, 0), and what is not a number stays so */
 static void relu(const float *x, float *y, int n)
 {
     for (int i = 0; i < n; i++)
-        y[i] = x[i] > 0 ? x[i] : 0;
+        y[i] = x[i] < 0 ? 0 : x[i];
 }
 
 /* x where positive, slope times x elsewhere */
@@ -286,7 +303,7 @@ static void add(const float *x, const float *around, float *y, int n)
         y[i] = x[i] + around[i];
 }
 
-/* The place of the largest number. */
+/* The place of the largest number, the first of equal ones. */
 static int largest_of(const float *x, int n)
 {
     int best = 0;

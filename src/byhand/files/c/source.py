@@ -42,7 +42,8 @@ def source(saved: SavedModel, program: Program, name: str | None) -> str:
     blocks = {name: block for name, block in library().items() if name in used}
     code = "\n\n".join([
         "#include <math.h>\n#include <stdint.h>",
-        f"#define BYHAND_INPUTS {program.input.size}\n#define BYHAND_OUTPUTS {program.output.size}", "\n".join(can),
+        f"#define BYHAND_INPUTS {program.input.size}\n#define BYHAND_OUTPUTS {program.output.size}",
+        "\n".join(also_cpp(can)),
         *([names_of(saved.classes)] if classifies and saved.classes else []),
         "/* --- the weights --- */", blocks.pop("BYHAND_FLASH"), *constants, "/* --- the layers --- */",
         *([blocks.pop("window")] if looks else []), *looks, work_memory(program), *blocks.values(),
@@ -74,7 +75,8 @@ def check_name(name: str | None) -> None:
 
 def under(name: str | None, code: str, program: Program) -> str:
     """The same code with all that has a name outside its functions under this one, so that a program can have several
-    networks, even in one file: digits_predict, digits_classes, DIGITS_INPUTS. Texts and comments stay as they are."""
+    networks, even in one file: digits_predict, digits_classes, digits_INPUTS. Macros keep the case of the name,
+    or those of digits and Digits would be the same. Texts and comments stay as they are."""
     if name is None:
         return code
     own = {*library(), *program.arrays, *program.looks, *program.buffers, "quantized", "network", "predict",
@@ -82,9 +84,8 @@ def under(name: str | None, code: str, program: Program) -> str:
 
     def named(found: re.Match[str]) -> str:
         word = found[0]
-        if word.startswith("BYHAND_"):
-            return name.upper() + word.removeprefix("BYHAND")
-        return f"{name}_{word.removeprefix('byhand_')}" if word in own or word.startswith("byhand_") else word
+        ours = word in own or word.startswith(("byhand_", "BYHAND_"))
+        return f"{name}_{re.sub('^(byhand|BYHAND)_', '', word)}" if ours else word
 
     return re.sub(r'/\*.*?\*/|"[^"]*"|\b[A-Za-z]\w*', named, code, flags=re.DOTALL)
 
@@ -113,7 +114,7 @@ def heading(saved: SavedModel, program: Program, can: list[str]) -> str:
         lines += textwrap.wrap(in_a_comment(value), WIDTH - 3, initial_indent=label.ljust(10),
                                subsequent_indent=" " * 10, break_on_hyphens=False)
     lines += ["", "Include this file in another one, or compile it by itself and declare in the other one:", ""]
-    lines += [f"    {line}" for line in can]
+    lines += [f"    {line}" for line in also_cpp(can)]
     lines += ["", *textwrap.wrap(
         "It needs math.h (link with -lm) and nothing else, and allocates nothing. What it works in is static, so one "
         "prediction has to end before the next begins. The weights come first; the layers, and the network that calls "
@@ -245,6 +246,12 @@ def declarations(saved: SavedModel, program: Program) -> list[str]:
     if classifies and saved.classes:
         lines.append(f"extern const char *const byhand_classes[{len(saved.classes)}];")
     return lines
+
+
+def also_cpp(lines: list[str]) -> list[str]:
+    """The declarations as both C and C++ read them: C++ would look for functions under longer names of its own."""
+    guard = "#ifdef __cplusplus"
+    return [guard, 'extern "C" {', "#endif", *lines, guard, "}", "#endif"]
 
 
 def entrances(program: Program, can: list[str]) -> list[str]:
