@@ -56,10 +56,10 @@ def test_commands_that_compute_can_be_told_how(words, place, kernels, how, here,
         monkeypatch.setenv("BYHAND_KERNELS", kernels if how == "environment" else "numpy")
 
     def say(*arguments):
-        raise ValueError(bh.kernels.in_use())
+        raise ValueError(f"{bh.kernels.in_use()}.")
 
     monkeypatch.setattr(place, say)
-    assert here(*words) == (1, "", f"byhand: {kernels}\n")
+    assert here(*words) == (1, "", f"byhand: {kernels}.\n")
 
 
 ANY = ["a model", "a picture"]
