@@ -272,7 +272,7 @@ def test_the_checkpoint_of_another_run_is_refused(begun, here, tiny, ctrl_c):
 @pytest.mark.parametrize(("change", "said"), [
     (None, "run is not a run folder: it has no config.json"), ("", "run/config.json does not describe a run"),
     ("{", "Expecting property name"), ("[]", "does not describe a run that could go on"), ("7", "does not describe"),
-    ('{"seed": 1, "seed": 2}', "the key 'seed' stands twice"), ("[" * 100_000, "recursion"), ("\xff", "utf-8"),
+    ('{"seed": 1, "seed": 2}', "the key 'seed' stands twice"), ("[" * 100_000, "nested too deep"), ("\xff", "utf-8"),
     ({"recipe": "nope"}, "there is no recipe 'nope'"), ({"recipe": 7}, "does not describe a run"),
     ({"settings": []}, "does not describe"), ({"settings": {"nope": 1}}, "has no setting 'nope'"),
     ({"settings": {"lr": "quick"}}, "lr needs a number, got 'quick'"), ({"seed": -1}, "its seed, seeds and threads"),
