@@ -63,7 +63,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["evaluate", "full/" + "a" * 300], 1, "File name too long"),
     (["evaluate", "full/\x1b[2Jtext"], 1, r"there is no model file full/\\x1b\[2Jtext"),
     (["evaluate", "full/\udcfftext"], 1, r"there is no model file full/\\udcfftext"),
-    (["evaluate", "full/text"], 1, "full/text is not a safetensors file"),
+    (["evaluate", "full/text"], 1, "full/text is not a model file that byhand reads"),
     (["evaluate", "full/list.json"], 1, "full/list.json is not a scalar network"),
     (["doctor", "nowhere"], 1, "there is no run folder nowhere"),
     (["doctor", "full"], 1, "the folder full is no run folder: there is no measurements.json in it"),
@@ -72,7 +72,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["evaluate", "full/list.json", "--confidence", "1.5"], 2, "1.5 is not in the range 0<=x<=1"),
     (["evaluate", "full/list.json", "--confidence", "high"], 2, "'high' is not a valid float"),
     (["show", "full"], 1, "the folder full is no run folder"),
-    (["show", "full/text"], 1, "full/text is not a safetensors file"),
+    (["show", "full/text"], 1, "full/text is not a model file that byhand reads"),
     (["show", "full/list.json"], 1, "full/list.json is not a scalar network"),
     (["show", "full/text", "--index", "-1"], 2, "'--index'"),
     (["show", "full/text", "--data", "mini", "--image", "x.png"], 2, "from --image or from --data, not from both"),
@@ -108,7 +108,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
                               ([*command, "no/where.png"], "no/where.png cannot be written: there is no folder no"))),
     # models in another format (test_cli_export.py has all of them)
     (["export", "full/text"], 2, "Missing option '--to'"),
-    (["export", "full/text", "--to", "c"], 1, "full/text is not a safetensors file"),
+    (["export", "full/text", "--to", "c"], 1, "full/text is not a model file that byhand reads"),
     (["export", "full/list.json", "--to", "onx"], 2, r"'onx' is not one of .*\. Did you mean onnx\?"),
     # data sets to get, look at and convert
     (["data", "fetch", "mini-mnist"], 2, "is not a data set to fetch"),

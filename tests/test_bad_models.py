@@ -53,10 +53,12 @@ class Mischief:
         return os.mkdir, ("mischief",)
 
 
-def pytorch_file():
+def archive(*names_and_contents):
+    """A ZIP archive of files with these contents."""
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(Mischief()))
+    with zipfile.ZipFile(content, "w") as file:
+        for name, inside in zip(names_and_contents[::2], names_and_contents[1::2], strict=True):
+            file.writestr(name, inside)
     return content.getvalue()
 
 
@@ -82,23 +84,28 @@ def test_the_file_that_the_bad_ones_differ_from_is_good(tmp_path):
     assert bh.load(tmp_path / "model").predict(np.ones((1, 4), np.float32)).tolist() == [[4, 4]]
 
 
+UNKNOWN = r"is not a model file that byhand reads, which are safetensors, ONNX and JSON\.$"
 BAD = {
-    "empty": (b"", "is not a safetensors file, or is damaged"),
+    "empty": (b"", "is empty"),
     "cut short": (file_with()[:-5], "is not a safetensors file, or is damaged"),
     "cut in the header": (file_with()[:40], "is not a safetensors file, or is damaged"),
-    "random bytes": (bytes(np.random.default_rng(0).integers(0, 256, 1000, np.uint8)), "not a safetensors file"),
-    "text": (b"hello, world", "not a safetensors file"),
+    "random bytes": (bytes(np.random.default_rng(0).integers(0, 256, 1000, np.uint8)), UNKNOWN),
+    "text": (b"hello, world", UNKNOWN),
+    "arrays of NumPy": (archive("weight.npy", b""), UNKNOWN),
+    "a program in TorchScript": (archive("a/data/0", bytes(9999), "a/data.pkl", b"", "a/constants.pkl", b""),
+                                 "is a program, as torch.jit.save writes; if you trust it, these two lines turn it"),
     "a pickle": (pickle.dumps(Mischief()), r"is a pickle, which can run code when it is opened, .* \(by skl2onnx, if"),
     "a pickle of long ago": (pickle.dumps(Mischief(), protocol=2), "is a pickle"),
-    "a PyTorch file": (pytorch_file(), "is a pickle, as torch.save writes, which can run code"),
+    "a PyTorch file": (archive("archive/data.pkl", pickle.dumps(Mischief())), "is a pickle, as torch.save writes, which"
+                       " can run code"),
     "an ONNX file": (b"\x08\x0a\x12\x06byhand", "is not an ONNX file, or is damaged"),
-    "a zipped model": (gzip.compress(file_with()), "not a safetensors file"),
+    "a zipped model": (gzip.compress(file_with()), UNKNOWN),
     "a header of 2**60 bytes": ((2**60).to_bytes(8, "little") + b"{}", "not a safetensors file"),
     "a header of 2**64-1 bytes": (b"\xff" * 8 + b"{}", "not a safetensors file"),
     "a header longer than the file": (len(file_with()).to_bytes(8, "little") + file_with()[8:], "not a safetensors"),
-    "a header of nothing": (bytes(8), "not a safetensors file"),
+    "a header of nothing": (bytes(8), UNKNOWN),
     "a header that is no JSON": (header("{nope}"), "not a safetensors file"),
-    "a header that is a list": (header("[]"), "not a safetensors file"),
+    "a header that is a list": (header("[]"), UNKNOWN),
     "a header without end": (header('{"a":' * 5000), "not a safetensors file"),
     "metadata that is no text": (header('{"__metadata__":{"format":7}}'), "not a safetensors file"),
     "the same tensor twice": (header(f"{{{tensor()},{tensor()}}}", bytes(8)), "the key 'w' stands twice"),
@@ -115,8 +122,9 @@ BAD = {
                          "not a safetensors file"),
     "an unknown dtype": (header(f'{{{tensor(dtype="F33")}}}', bytes(8)), "not a safetensors file"),
     "a dtype that clears the screen": (header(f'{{{tensor(dtype=chr(92) + "u001b[2J")}}}', bytes(8)), r"`\\x1b\[2J`"),
-    "a type that NumPy lacks": (header('{"__metadata__":{"format":"byhand"},"w":{"dtype":"BF16","shape":[2],'
-                                       '"data_offsets":[0,4]}}', bytes(4)), "not a safetensors file"),
+    "a type that NumPy lacks": (header('{"__metadata__":{"format":"byhand"},"w":{"dtype":"F8_E4M3","shape":[2],'
+                                       '"data_offsets":[0,2]}}', bytes(2)), "w holds F8_E4M3, which NumPy has no type"),
+    "pairs of numbers": (header('{"w":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}', bytes(8)), "w holds C64"),
     "weights that are whole numbers": (file_with({k: v.astype(np.int64) for k, v in TENSORS.items()}),
                                        "its 1.weight is int64, where numbers such as float32 belong"),
     "weights that are truth values": (file_with({k: v.astype(bool) for k, v in TENSORS.items()}), "1.weight is bool"),
@@ -265,7 +273,7 @@ NOT_FINITE = "layer 0, neuron 1 has a weight or bias that is not a finite number
     (gzip.compress(json.dumps(TINY).encode()), "it is no JSON"),
     ("1" * 5000, "it is no JSON"),
     (json.dumps(TINY).replace('"ncount": 2', '"ncount": 9, "ncount": 2'), "the key 'ncount' stands twice"),
-    ("[" * 100_000, "its lists are nested too deeply"),
+    ("[" * 100_000, "it is no JSON (it is nested too deep)"),
     ("{}", "it must be a list of at least one layer"),
     ("[]", "it must be a list of at least one layer"),
     ("3", "it must be a list of at least one layer"),

@@ -133,7 +133,7 @@ def test_a_bad_picture_is_told_and_the_good_ones_are_read(images, sentence, opti
 
 WRONG = [
     ("no model", ["predict", "nowhere", "good.png"], 1, "there is no model file nowhere"),
-    ("model is a picture", ["predict", "good.png", "good.png"], 1, "good.png is not a safetensors file"),
+    ("model is a picture", ["predict", "good.png", "good.png"], 1, "good.png is not a model file that byhand reads"),
     ("no picture", ["predict", "model.safetensors"], 2, "Missing argument 'IMAGE...'"),
     ("two ways", ["predict", "model.safetensors", "good.png", "--many", "--as-is"], 2, "choose one"),
     ("no png", ["predict", "model.safetensors", "good.png", "--show", "steps.jpg"], 2, "as a .png file, not as steps"),

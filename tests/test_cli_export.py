@@ -169,7 +169,7 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["model.safetensors", "--to", "pickle"], 2, "'pickle' is not one of 'onnx', 'c', .*, 'safetensors'"),
     (["missing", "--to", "c"], 1, "there is no model file missing"),
     (["folder", "--to", "c"], 1, "the folder folder is no run folder"),
-    (["text", "--to", "c"], 1, "text is not a safetensors file"),
+    (["text", "--to", "c"], 1, "text is not a model file that byhand reads, which are"),
     (["model.safetensors", "--to", "c", "--preprocessing"], 2, "--preprocessing is for --to onnx; leave it out"),
     (["model.safetensors", "--to", "json", "--fold-batch-norm"], 2, "--fold-batch-norm is for --to onnx; leave it out"),
     (["model.safetensors", "--to", "onnx", "--int8"], 2, "--int8 is for --to c; leave it out"),

@@ -184,7 +184,7 @@ BAD = {
     "cut short": (EXCLUSIVE_OR[:300], "it is no JSON"),
     "something behind it": (EXCLUSIVE_OR + "}", "it is no JSON"),
     "not text": (b'{"format": "byhand' + b"\xff\xfe", "it is no JSON"),
-    "nested without end": ('{"a":' + "[" * 100_000, "its lists are nested too deeply"),
+    "nested without end": ('{"a":' + "[" * 100_000, r"it is no JSON \(it is nested too deep\)"),
     "a key twice": (EXCLUSIVE_OR.replace('"version": 1', '"version": 1, "version": 2'), "'version' stands twice"),
     "an empty object": ("{}", "not an object with the format 'byhand'"),
     "another format": (having(format="onnx"), "not an object with the format 'byhand'"),

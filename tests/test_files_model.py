@@ -157,7 +157,7 @@ def test_weights_are_loaded_into_a_network(rng, tmp_path):
 @pytest.mark.parametrize(("content", "sentence"), [
     (to_bytes({"weight": np.ones((2, 3), np.float32)}), r"missing: bias; wrong shape: weight is \(2, 3\) instead of"),
     (to_bytes({"0.weight": np.ones(1)}), "missing: weight, bias; unexpected: 0.weight"),
-    (b"hello, world", "is not a safetensors file"),
+    (b"hello, world", "is not a model file that byhand reads, which are safetensors, ONNX and JSON"),
     (b"\x08\x0a\x12\x06byhand", "is an ONNX file; read it with bh.files.onnx.load"),
 ], ids=["another shape", "other names", "text", "an ONNX file"])
 def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path):

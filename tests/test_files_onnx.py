@@ -108,7 +108,7 @@ def test_only_pictures_go_in_as_bytes(rng, tmp_path):
 def test_the_normalization_can_be_told_where_the_file_says_none(theirs, rng, tmp_path):
     model, path, pictures = small(rng), tmp_path / "model.onnx", rng.integers(0, 256, (4, 1, 6, 6)).astype(np.uint8)
     for said, told, used in ((None, None, None), (None, Normalize(0.1, 0.3), Normalize(0.1, 0.3)),
-                             (Normalize(0.5, 0.5), Normalize(0.1, 0.3), Normalize(0.5, 0.5))):
+                             (Normalize(0.5, 0.5), None, Normalize(0.5, 0.5))):
         bh.files.onnx.save(SavedModel(model, (1, 6, 6), said), path, preprocessing=True)
         if theirs:
             file = onnx.load(path)
@@ -118,6 +118,8 @@ def test_the_normalization_can_be_told_where_the_file_says_none(theirs, rng, tmp
         assert theirs or found.normalize == used
         np.testing.assert_allclose(found.predict(pictures), bh.predict(model, pictures, normalize=used), rtol=1e-4,
                                    atol=1e-4)
+    with pytest.raises(ValueError, match=r"model\.onnx says itself how its samples are normalized .*; leave out norm"):
+        bh.files.onnx.load(path, normalize=Normalize(0.1, 0.3))
     with pytest.raises(ValueError, match=r"normalize must be a byhand\.data\.Normalize or None, got 0\.5"):
         bh.files.onnx.load(path, normalize=0.5)
 
@@ -189,6 +191,20 @@ def test_the_graph_is_believed_more_than_the_metadata(rng, tmp_path):
     again = bh.files.onnx.load(tmp_path / "model.onnx")
     assert isinstance(again.model[1], nn.Tanh)
     np.testing.assert_allclose(again.predict(x), run(tmp_path / "model.onnx", x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "factor"), [("preprocessing.scale", 2), ("1.weight", 3)])
+def test_numbers_that_were_changed_in_the_graph_are_the_ones_that_count(name, factor, rng, tmp_path):
+    path, pictures = tmp_path / "model.onnx", rng.integers(0, 256, (5, 1, 2, 3)).astype(np.uint8)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(6, 3, rng))
+    bh.files.onnx.save(SavedModel(model, (1, 2, 3), Normalize(0.5, 0.25)), path, preprocessing=True)
+    before, file = run(path, pictures), onnx.load(path)
+    for tensor in file.graph.initializer:
+        if tensor.name == name:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(factor * onnx.numpy_helper.to_array(tensor), name))
+    onnx.save(file, path)
+    assert not np.allclose(run(path, pictures), before, rtol=0.1), "it makes a difference"
+    np.testing.assert_allclose(bh.files.onnx.load(path).predict(pictures), run(path, pictures), rtol=1e-4, atol=1e-4)
 
 
 def test_what_other_tools_add_changes_nothing(rng, tmp_path):

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from onnx_answers import assert_same_answers
+from onnx_answers import assert_same_answers, run
 
 import byhand as bh
 
@@ -38,6 +38,8 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
                        "Conv2d(in_channels=2, out_channels=4, kernel_size=3, groups=2, bias=False)"),
     "Conv and a bias": (PICTURE, (K, "float[1,3,1,1] b"), "a = Conv(x, K) y = Add(a, b)",
                         "Conv2d(in_channels=2, out_channels=3, kernel_size=3)"),
+    "Conv with a bias, scaled": (PICTURE, (K, "float[3] b", "float[3,1,1] s"), "a = Conv(x, K, b) y = Mul(a, s)",
+                                 "Conv2d(in_channels=2, out_channels=3, kernel_size=3)"),
     "a norm and a bias": (PICTURE, ("float[2] s", "float[2] b", "float[2] m", "float[2] v"),
                           "a = BatchNormalization<epsilon=0.001>(x, s, b, m, v) c = Constant<value_float=3.0>() "
                           "y = Add(a, c)", "BatchNorm2d(num_features=2, eps=0.001), BatchNorm2d(num_features=2)"),
@@ -49,6 +51,8 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
     "the largest of everything": (PICTURE, (), "a = GlobalMaxPool(x) y = Flatten(a)",
                                   "MaxPool2d(kernel_size=6, stride=6), Flatten()"),
     "a mean": (PICTURE, ("int64[2] axes = {2, 3}",), "y = ReduceMean<keepdims=0>(x, axes)", "GlobalAvgPool2d()"),
+    "the largest of each channel": (PICTURE, ("int64[2] axes = {2, 3}",), "y = ReduceMax<keepdims=0>(x, axes)",
+                                    "MaxPool2d(kernel_size=6, stride=6), Flatten()"),
     "axes are taken away": (PICTURE, ("int64[2] axes = {-1, -2}",), "a = ReduceMean(x, axes) y = Squeeze(a, axes)",
                             "GlobalAvgPool2d()"),
     "one answer in no row": (ROW, ("float[4,1] U", "int64[1] axes = {1}"), "a = MatMul(x, U) y = Squeeze(a, axes)",
@@ -58,6 +62,10 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
     "reshaped by its own shape": (
         PICTURE, (), "s = Shape(x) z = Constant<value_ints=[0]>() n = Gather(s, z) m = Constant<value_ints=[-1]>() "
         "t = Concat<axis=0>(n, m) y = Reshape(x, t)", "Flatten()"),
+    "reshaped by its own shape in 32 bits": (
+        PICTURE, ("int64[1] zero = {0}", "int64[1] one = {1}", "int32[1] rest = {-1}"),
+        "s = Shape(x) c = Cast<to=6>(s) n = Slice(c, zero, one) t = Concat<axis=0>(n, rest) u = Cast<to=7>(t) "
+        "y = Reshape(x, u)", "Flatten()"),
     "reshaped by a product": (
         PICTURE, ("int64[1] one = {1}", "int64[1] four = {4}", "int64 i = {0}", "int64 j = {1}", "int64 k = {2}",
                   "int64[1] free = {-1}", "int64[1] zero = {0}"),
@@ -76,6 +84,10 @@ GRAPHS = {  # what goes in and what is constant; the operators; the layers that 
         "Linear(in_features=4, out_features=3), GELU()"),
     "Softplus that is x where x is large": (
         ROW, ("float t = {20}",), "a = Softplus(x) g = Greater(x, t) y = Where(g, x, a)", "Softplus()"),
+    "a sharper Softplus": (
+        ROW, ("float t = {20}", "float s = {2}"),
+        "b = Mul(x, s) a = Softplus(b) c = Div(a, s) g = Greater(b, t) y = Where(g, x, c)",
+        "Softplus(), BatchNorm1d(num_features=4)"),
     "activations": (ROW, (), "a = Elu<alpha=0.1>(x) b = LeakyRelu<alpha=0.2>(a) c = Tanh(b) y = LogSoftmax(c)",
                     "ELU(alpha=0.1), LeakyReLU(negative_slope=0.2), Tanh(), LogSoftmax()"),
     "Dropout": (ROW, ("float p = {0.25}",), "a, mask = Dropout(x, p) y = Relu(a)", "Dropout(p=0.25), ReLU()"),
@@ -128,6 +140,16 @@ def test_a_graph_gives_the_same_answers(name, rng, tmp_path):
     assert saved.input_shape == tuple(shape)
     if layers is not None:
         assert repr(saved.model) == f"Sequential({layers})"
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "int8", "uint8"])
+def test_whole_numbers_may_become_floats(kind, rng, tmp_path):
+    path = graph(f"{kind}[N,1,2,2]", (V, "float[1] b"), "f = Flatten(x) a = Cast<to=1>(f) c = Div(a, b) y = Gemm(c, V)",
+                 tmp_path)
+    x = rng.integers(0, 100, (5, 1, 2, 2)).astype(kind)
+    saved = bh.files.onnx.load(path)
+    np.testing.assert_allclose(saved.predict(x), run(path, x), rtol=1e-5)
+    assert saved.normalize is None and repr(saved.model).startswith("Sequential(Flatten(), ")
 
 
 def test_samples_that_are_only_divided_have_a_mean_of_0_and_not_of_minus_0(tmp_path):

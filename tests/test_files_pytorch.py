@@ -123,14 +123,29 @@ def test_weights_alone_are_no_model(rng, tmp_path):
         bh.load(path)
 
 
-def test_half_precision_becomes_the_networks_own(rng, tmp_path):
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_becomes_the_networks_own(half, rng, tmp_path):
     from safetensors.torch import save_file
 
-    model, theirs = nn.Sequential(nn.Linear(3, 2, rng)), t.Sequential(t.Linear(3, 2)).half()
+    model, theirs = nn.Sequential(nn.Linear(3, 2, rng)), t.Sequential(t.Linear(3, 2)).to(half)
     save_file(theirs.state_dict(), tmp_path / "half.safetensors")
     load_weights(model, tmp_path / "half.safetensors")
     assert model[0].weight.dtype == np.float32
     np.testing.assert_array_equal(model[0].weight.data, theirs[0].weight.detach().float().numpy())
+
+
+def test_every_bfloat16_is_read_and_whatever_lies_beside_it(tmp_path):
+    from byhand.files.tensors import read_tensors
+    from safetensors.torch import save_file
+
+    every = torch.arange(2**16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    save_file({"a": torch.ones(3), "every": every.reshape(2, -1), "nothing": torch.ones(0, 3).bfloat16(),
+               "one": torch.tensor(1.5).bfloat16(), "z": torch.arange(5)}, tmp_path / "half")
+    _, found = read_tensors(tmp_path / "half")
+    np.testing.assert_array_equal(found["every"], every.float().numpy().reshape(2, -1))
+    assert found["every"].dtype == np.float32 and found["nothing"].shape == (0, 3)
+    assert found["one"].shape == () and found["one"] == 1.5
+    assert found["a"].tolist() == [1, 1, 1] and found["z"].tolist() == [0, 1, 2, 3, 4]
 
 
 # --- pickles ----------------------------------------------------------------------------------------------------------
@@ -146,10 +161,57 @@ def test_a_pickle_is_refused_and_the_two_lines_make_safetensors_of_it(zipped, rn
             refusing()
     code, out, err = here("evaluate", path)
     assert (code, out) == (1, "") and "is a pickle" in err and err.count("\n") == 1
-    import safetensors.torch
-
-    lines = re.search(r"into safetensors: (.*)\.$", str(error.value))[1].split("; ")
-    assert len(lines) == 2
-    exec("\n".join(lines), {"torch": torch, "safetensors": safetensors})
+    *lines, _ = lines_in(str(error.value))
+    follow(lines)
     load_weights(model, tmp_path / "model.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 2, 14, 10)).astype(np.float32))
+
+
+def lines_in(sentence):
+    """The lines that it says to run."""
+    return re.search(r"into safetensors: (.*)\.$", sentence)[1].split("; ")
+
+
+def follow(lines):
+    import safetensors.torch
+
+    assert len(lines) == 2
+    exec("\n".join(lines), {"torch": torch, "safetensors": safetensors})
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["as today", "as before PyTorch 1.6"])
+def test_of_a_whole_module_the_lines_make_safetensors_as_the_sentence_says(zipped, rng, tmp_path):
+    theirs = t.Sequential(t.Linear(6, 4), t.BatchNorm1d(4))
+    model = nn.Sequential(nn.Linear(6, 4, rng), nn.BatchNorm1d(4))
+    torch.save(theirs, tmp_path / "model.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ModelFileError, match=r"is a pickle, as torch\.save writes, which can run code") as error:
+        bh.load(tmp_path / "model.pt")
+    first, second, hint = lines_in(str(error.value))
+    assert hint == "where it is a whole module, they need weights_only=False and state.state_dict()"
+    follow([first.replace("weights_only=True", "weights_only=False"), second.replace("state,", "state.state_dict(),")])
+    load_weights(model, tmp_path / "model.safetensors")
+    assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("how", ["script", "trace"])
+@pytest.mark.parametrize("layers", [0, 300])
+def test_torchscript_is_refused_and_the_two_lines_make_safetensors_of_it(layers, how, rng, tmp_path):
+    theirs = t.Sequential(t.Linear(6, 6), t.ReLU(), *[t.Linear(6, 6) for _ in range(layers)])
+    model = nn.Sequential(nn.Linear(6, 6, rng), nn.ReLU(), *[nn.Linear(6, 6, rng) for _ in range(layers)])
+    program = torch.jit.script(theirs) if how == "script" else torch.jit.trace(theirs, torch.ones(2, 6))
+    torch.jit.save(program, tmp_path / "model.pt")
+    for refusing in (lambda: bh.load(tmp_path / "model.pt"), lambda: load_weights(model, tmp_path / "model.pt")):
+        with pytest.raises(ModelFileError, match=r"is a program, as torch\.jit\.save writes; if you trust it") as error:
+            refusing()
+    follow(lines_in(str(error.value)))
+    load_weights(model, tmp_path / "model.safetensors")
+    assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_module_without_numbers_is_torchscript_too(tmp_path):
+    program = torch.jit.script(t.ReLU())
+    torch.jit.save(program, tmp_path / "model.pt")
+    with pytest.raises(ModelFileError, match=r"is a program, as torch\.jit\.save writes"):
+        bh.load(tmp_path / "model.pt")

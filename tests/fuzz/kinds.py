@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +26,7 @@ from byhand.doctor.record import read, write
 from byhand.files import ModelFileError, SavedModel, load_checkpoint, model_json, save_checkpoint
 from byhand.files.reading import open_model
 from byhand.files.scalar_json import write_scalar_json
+from byhand.files.tensors import file_of, read_tensors
 from byhand.look import model_facts, model_text
 from byhand.pictures import find_many, prepare, read_picture
 from byhand.recipes import open_run, run_recipe, sentence
@@ -90,6 +92,20 @@ def model_files() -> Iterator[tuple[str, bytes]]:
             yield name, path.read_bytes()
 
 
+def half_files() -> Iterator[tuple[str, bytes]]:
+    """The last of these in bfloat16, which is the upper half of float32."""
+    *_, (_, content) = model_files()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model")
+        path.write_bytes(content)
+        metadata, tensors = read_tensors(path)
+    halves = {name: (array.astype("<f4").view("<u4") >> 16).astype("<u2") for name, array in tensors.items()}
+    content = file_of({name: half.view("<f2") for name, half in halves.items()}, metadata)
+    size = int.from_bytes(content[:8], "little")
+    header = content[8:8 + size].replace(b'"F16"', b'"BF16"')
+    yield "bfloat16", len(header).to_bytes(8, "little") + header + content[8 + size:]
+
+
 def json_files() -> Iterator[tuple[str, bytes]]:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model")
@@ -124,6 +140,11 @@ OPERATORS = {  # graphs of others: what goes in, and operators
         <value_float=1.0>() c = Add(b, one) d = Mul(x, c) h = Constant<value_float=0.5>() e = Mul(d, h) f = Sigmoid(e)
         g = Mul(e, f) k = Add(g, x) l = Elu<alpha=0.5>(k) t = Constant<value_float=20.0>() m = Softplus(l) n =
         Greater(l, t) o = Where(n, l, m) u = Dropout(o) y = Softmax<axis=-1>(u)"""),
+    "largest": ("int32[N,2,2,2] x", """i = Identity(x) a = Cast<to=1>(i) b = Constant<value_float=2.0>() c = Mul(a, b)
+        d = Softplus(c) e = Div(d, b) t = Constant<value_float=20.0>() f = Greater(c, t) g = Where(f, a, e) h = Constant
+        <value_ints=[2,3]>() j = ReduceMax<keepdims=1>(g, h) k = Shape(j) l = Cast<to=6>(k) m = Constant<value_ints=[0]>
+        () n = Gather(l, m) o = Cast<to=7>(n) p = Constant<value_ints=[-1]>() q = Concat<axis=0>(o, p) y =
+        Reshape(j, q)"""),
 }
 
 
@@ -282,7 +303,7 @@ KINDS = {kind.name: kind for kind in (
     Kind("npz", bh.data.load, npz_files, inside_zip),
     Kind("picture", read_picture, picture_files, inside_png),
     Kind("digit", read_digits, digit_files, inside_png),
-    Kind("model", read_model, model_files, inside_safetensors),
+    Kind("model", read_model, lambda: chain(model_files(), half_files()), inside_safetensors),
     *([Kind("onnx", read_onnx, onnx_files, inside_onnx, file="input.onnx")] if find_spec("onnx") else []),
     Kind("scalar", read_model, scalar_files),
     Kind("json", read_model, json_files),

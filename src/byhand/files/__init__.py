@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from byhand.files import c, model_json
 from byhand.files.checkpoint import DamagedCheckpoint, latest_checkpoint, load_checkpoint, save_checkpoint
-from byhand.files.model import ModelFileError, SavedModel, load_weights, save
+from byhand.files.model import SavedModel, load_weights, save
 from byhand.files.reading import load
+from byhand.files.tensors import ModelFileError
 
 if TYPE_CHECKING:
     from byhand.files import onnx

@@ -97,10 +97,9 @@ def build_part(plan: Any, budget: Budget, depth: int) -> nn.Module:
     values = {name: checked(name, value, budget.largest) for name, value in options.items()}
     if "rng" in arguments:
         values |= UNALLOCATED
-    if plan["type"] in NORMS:
-        option, arrays = NORMS[plan["type"]]
-        if 4 * arrays * np.prod(values.get(option, 0), dtype=float) > budget.weight_bytes:  # before they are made
-            raise ValueError("it claims more weights than the file holds")
+    option, arrays = NORMS.get(plan["type"], ("", 0))
+    if 4 * arrays * np.prod(values.get(option, 0), dtype=float) > budget.weight_bytes:  # before they are made
+        raise ValueError("it claims more weights than the file holds")
     try:
         part = layer(**values)
     except TypeError as error:
@@ -124,8 +123,6 @@ def checked(name: str, value: Any, largest: int) -> Any:
     for n in numbers:
         if not isinstance(n, int | float) or (isinstance(value, list) and type(n) is not int):
             raise ValueError(f"'{name}' is not a number")
-        if not abs(n) <= largest:  # nor is it a NaN
-            raise ValueError(f"'{name}' is {str(n)[:40]}, which does not fit into this file")
-    if isinstance(value, list) and abs(math.prod(value)) > largest:
-        raise ValueError(f"'{name}' is {value}, which does not fit into this file")
+    if not all(abs(n) <= largest for n in (*numbers, math.prod(numbers))):  # nor is it a NaN
+        raise ValueError(f"'{name}' is {str(value)[:40]}, which does not fit into this file")
     return tuple(value) if isinstance(value, list) else value

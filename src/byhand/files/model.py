@@ -22,17 +22,13 @@ from byhand.inference import Answers
 from byhand.files.architecture import build, describe
 from byhand.files.first_bytes import kind_of
 from byhand.files.plain_json import as_json, from_json
-from byhand.files.tensors import file_of, read_tensors
+from byhand.files.tensors import ModelFileError, file_of, read_tensors
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 VERSION = 1
 LARGEST_INPUT = 4096 * 4096  # numbers in one sample
 MOST_DIMENSIONS = 8  # of one sample
-
-
-class ModelFileError(ValueError):
-    """A file is not a model that byhand can read. The message says which file and why."""
 
 
 @dataclass(frozen=True)
@@ -183,24 +179,27 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str], *, strict: bool
         raise ModelFileError(f"{path} cannot be loaded: {short(error)}.") from None
 
 
+NO_TENSORS = {
+    "empty": "is empty.",
+    "unknown": "is not a model file that byhand reads, which are safetensors, ONNX and JSON.",
+    "onnx": "is an ONNX file; read it with bh.files.onnx.load(path).",
+    "pickle": "is a pickle, which can run code when it is opened, so byhand opens none; if you trust it, open it in "
+              "Python, and write what is in it in another form, such as ONNX (by skl2onnx, if it is scikit-learn's).",
+    "pytorch": "is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these two "
+               "lines turn it into safetensors: state = torch.load({old!r}, weights_only=True); "
+               "safetensors.torch.save_file(state, {new!r}); where it is a whole module, they need weights_only=False "
+               "and state.state_dict().",
+    "torchscript": "is a program, as torch.jit.save writes; if you trust it, these two lines turn it into safetensors: "
+                   "state = torch.jit.load({old!r}).state_dict(); safetensors.torch.save_file(state, {new!r}).",
+}
+"""What to do with files of other kinds."""
+
+
 def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """The metadata and the arrays of a file. Raises ModelFileError, which says what to do with files of other kinds."""
-    kind = kind_of(path)
-    if kind == "onnx":
-        raise ModelFileError(f"{path} is an ONNX file; read it with bh.files.onnx.load(path).")
-    if kind == "pickle":
-        raise ModelFileError(f"{path} is a pickle, which can run code when it is opened, so byhand opens none; if you "
-                             "trust it, open it in Python, and write what is in it in another form, such as ONNX (by "
-                             "skl2onnx, if it is scikit-learn's).")
-    if kind == "pytorch":
-        raise ModelFileError(
-            f"{path} is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these "
-            f"two lines turn it into safetensors: state = torch.load({str(path)!r}, weights_only=True); "
-            f"safetensors.torch.save_file(state, {str(path.with_suffix('.safetensors'))!r}).")
-    try:
-        return read_tensors(path)
-    except ValueError as error:
-        raise ModelFileError(str(error)) from None
+    if sentence := NO_TENSORS.get(kind_of(path)):
+        raise ModelFileError(f"{path} {sentence.format(old=str(path), new=str(path.with_suffix('.safetensors')))}")
+    return read_tensors(path)
 
 
 def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> SavedModel:
@@ -213,7 +212,8 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
     for name, own in model.state_dict().items():
         if state[name].dtype.kind != own.dtype.kind:
             raise ValueError(f"its {name} is {state[name].dtype}, where numbers such as {own.dtype} belong")
-    shape, classes, recipe = facts["input_shape"], facts["classes"], facts["recipe"]
+    names = ("input_shape", "classes", "recipe", "preprocessing", "metrics")
+    shape, classes, recipe, preprocessing, metrics = (facts[name] for name in names)
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
         raise ValueError("its input_shape is not a list of sizes of at least 1")
     if math.prod(shape) > LARGEST_INPUT or len(shape) > MOST_DIMENSIONS:
@@ -222,7 +222,6 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
         raise ValueError("its classes are not a list of names")
     if len(set(classes)) < len(classes):
         raise ValueError("two of its classes have the same name")
-    preprocessing, metrics = facts["preprocessing"], facts["metrics"]
     if not isinstance(metrics, dict):
         raise ValueError("its metrics are not figures under names")
     if not isinstance(recipe, str) or not recipe.isprintable() or len(recipe) > 100:

@@ -22,8 +22,9 @@ import numpy as np
 
 from byhand.atomic import write_atomically
 from byhand.files.architecture import describe
-from byhand.files.model import MOST_DIMENSIONS, ModelFileError, SavedModel, check_readable, must_be_saved, read
+from byhand.files.model import MOST_DIMENSIONS, SavedModel, check_readable, must_be_saved, read
 from byhand.files.plain_json import as_json, from_json, is_number, read_json
+from byhand.files.tensors import ModelFileError
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]

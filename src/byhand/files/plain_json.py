@@ -3,11 +3,13 @@ different things in one file; here it is refused."""
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from byhand.terminal import short
 
 LARGEST = 64 * 2**20  # bytes of a file that is read: millions of numbers, and far more than a person would
 
@@ -22,10 +24,8 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"it has more than the {LARGEST:,} bytes that such a file may have.")
     try:
         return from_json(path.read_bytes())
-    except RecursionError:
-        raise ValueError("its lists are nested too deeply.") from None
-    except ValueError as error:
-        raise ValueError(f"it is no JSON ({error}).") from None
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"it is no JSON ({short(error)}).") from None
 
 
 def from_json(text: str | bytes) -> Any:
@@ -33,7 +33,7 @@ def from_json(text: str | bytes) -> Any:
     return json.loads(text, object_pairs_hook=once_each)
 
 
-def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """An object's keys and values as a dict."""
     found: dict[str, Any] = {}
     for key, value in pairs:

@@ -7,11 +7,13 @@ from byhand import nn
 from byhand.nn.layers import BatchNorm
 
 Shape = tuple[int, ...]
+PARTICULAR = (nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d, nn.GlobalAvgPool2d, nn.Linear, BatchNorm, nn.LayerNorm)
+"""Layers that cannot read samples of every shape."""
 
 
 def shape_after(layer: nn.Module, shape: Shape) -> Shape:
     """What becomes of a sample of this shape, both without the batch. Raises ValueError if the layer cannot read it."""
-    after = None
+    after = None if isinstance(layer, PARTICULAR) else shape  # dropout and activations take anything
     match layer:
         case nn.Sequential():
             after = shape
@@ -36,11 +38,6 @@ def shape_after(layer: nn.Module, shape: Shape) -> Shape:
             after = shape
         case nn.Flatten():
             after = (math.prod(shape),)
-        case nn.Conv2d() | nn.AvgPool2d() | nn.MaxPool2d() | nn.GlobalAvgPool2d() | nn.Linear() | BatchNorm() | \
-                nn.LayerNorm():
-            pass
-        case _:  # dropout and activations
-            after = shape
     if after is None or min(after, default=1) < 1:
         raise ValueError(f"{layer!r} cannot read samples of shape {shape}")
     return after

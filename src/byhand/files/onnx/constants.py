@@ -2,7 +2,8 @@
 
 An array is taken out only if the bytes that it claims are really there, and then it is a view of them. Exporters also
 compute shapes in the graph ("the batch, then everything else in one row"), by operators on a few whole numbers; those
-are worked out here. The size of the batch, which no file knows, counts as -1, as in what a Reshape is told.
+are worked out here. The size of the batch, which no file knows, is in them as a number that nothing else has, and may
+be moved but not computed with.
 """
 
 import math
@@ -13,11 +14,13 @@ import numpy as np
 
 from byhand.files.model import MOST_DIMENSIONS
 from byhand.files.onnx.library import numpy_helper, onnx
-from byhand.files.onnx.node import Node, text
+from byhand.files.onnx.node import Node, need, text
 
 Array = np.ndarray[Any, Any]
 FEW = 64  # numbers in an array that is computed with
-BATCH = -1
+BATCH = -2**30  # fits into 32 bits, and is no size
+MOVING = ("Cast", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Unsqueeze")
+"""Operators that leave the numbers as they are, and take them as their first input."""
 TYPES = {
     onnx.TensorProto.FLOAT: "<f4", onnx.TensorProto.DOUBLE: "<f8", onnx.TensorProto.FLOAT16: "<f2",
     onnx.TensorProto.INT32: "<i4", onnx.TensorProto.INT64: "<i8", onnx.TensorProto.BOOL: "?",
@@ -74,6 +77,11 @@ def constant(node: Node) -> Array:
     raise ValueError(f"{node} holds nothing that byhand computes with")
 
 
+def has_batch(value: Any) -> bool:
+    """Whether it is an array with the size of the batch in it."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "i" and BATCH in value
+
+
 def transposed(node: Node, x: Array) -> Array:
     """With the axes in another order."""
     order = node.wholes("perm", range(x.ndim)[::-1])
@@ -92,6 +100,7 @@ def cast(node: Node, x: Array) -> Array:
     target = node.whole("to", 0)
     if target not in TYPES:
         raise ValueError(f"{node} makes {kind_name(target)}, which byhand does not compute with")
+    need(not has_batch(x) or TYPES[target] in ("<i4", "<i8"), node, "computes with the size of the batch")
     return x.astype(TYPES[target]) if TYPES[target] != "<f2" else x
 
 

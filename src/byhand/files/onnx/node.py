@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from byhand.files.onnx.library import helper
+from byhand.files.plain_json import once_each
 
 DOMAINS = ("", "ai.onnx")
 
@@ -65,12 +66,25 @@ class Node:
         return value
 
 
+class Unknown(ValueError):
+    """There is no layer for an operator, or not for what it is told."""
+
+    def __init__(self, node: Node, why: str = "") -> None:
+        super().__init__(f"byhand has no layer for {node}{f', which {why}' if why else ''}")
+
+
+def need(condition: bool, node: Node, why: str) -> None:
+    """Refuse an operator that does something which no layer does."""
+    if not condition:
+        raise Unknown(node, why)
+
+
 def node_of(proto: Any, opset: int) -> Node:
     """The operator in a NodeProto."""
     domain, operator = text(proto.domain), text(proto.op_type)
     return Node(operator if domain in DOMAINS else f"{domain}.{operator}", text(proto.name),
                 tuple(map(text, proto.input)), tuple(map(text, proto.output)),
-                {text(a.name): helper.get_attribute_value(a) for a in proto.attribute}, opset)
+                once_each((text(a.name), helper.get_attribute_value(a)) for a in proto.attribute), opset)
 
 
 def text(name: str | bytes) -> str:

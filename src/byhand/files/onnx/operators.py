@@ -15,25 +15,12 @@ from byhand import nn
 from byhand.files.architecture import UNALLOCATED
 from byhand.files.onnx.constants import BATCH, axes_of, whole_numbers
 from byhand.files.onnx.library import onnx
-from byhand.files.onnx.node import Node
-from byhand.files.onnx.steps import Part, Scaling, Step, added, merged, scaled, since
+from byhand.files.onnx.elements import divided, minus, part, plus, times, where
+from byhand.files.onnx.node import Node, need
+from byhand.files.onnx.steps import Scaling, Step, scaled
 
 Array = np.ndarray[Any, Any]
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16)
-LARGE = 15.0  # beyond it, softplus(x) is x in float32
-
-
-class Unknown(ValueError):
-    """There is no layer for an operator, or not for what it is told."""
-
-    def __init__(self, node: Node, why: str = "") -> None:
-        super().__init__(f"byhand has no layer for {node}{f', which {why}' if why else ''}")
-
-
-def need(condition: bool, node: Node, why: str) -> None:
-    """Refuse an operator that does something which no layer does."""
-    if not condition:
-        raise Unknown(node, why)
 
 
 def floats(node: Node, *arrays: Any, dimensions: int) -> None:
@@ -136,12 +123,15 @@ def whole_pool(kind: type[nn.MaxPool2d | nn.AvgPool2d]) -> Callable[..., Step]:
     return function
 
 
-def reduce_mean(node: Node, x: Step, *axes: Any) -> Step:
-    """The mean of each channel."""
-    said = {axis % (len(x.shape) + 1) for axis in axes_of(node, axes)}
-    need(len(x.shape) == 3 and said == {2, 3}, node, f"is a mean over axes {sorted(said)}")
-    y = whole_pool(nn.AvgPool2d)(node, x)
-    return y if node.whole("keepdims", 1) else flat(y)
+def reduced(kind: type[nn.MaxPool2d | nn.AvgPool2d]) -> Callable[..., Step]:
+    """The mean of each channel, or the largest number in it."""
+    def function(node: Node, x: Step, *axes: Any) -> Step:
+        said = {axis % (len(x.shape) + 1) for axis in axes_of(node, axes)}
+        need(len(x.shape) == 3 and said == {2, 3}, node, f"goes over axes {sorted(said)}")
+        y = whole_pool(kind)(node, x)
+        return y if node.whole("keepdims", 1) else flat(y)
+
+    return function
 
 
 # --- shapes -----------------------------------------------------------------------------------------------------------
@@ -167,7 +157,7 @@ def flatten(node: Node, x: Step) -> Step:
 def reshape(node: Node, x: Step, shape: Array, *, batch: int) -> Step:
     """Into rows, if anything: the only new shape that a layer gives. A file with a fixed batch may name its size."""
     said = whole_numbers(node, shape)
-    need(bool(said) and said[0] in (BATCH, 0, batch), node, "mixes samples")
+    need(bool(said) and said[0] in (-1, 0, BATCH, batch), node, "mixes samples")
     after = [x.shape[i] if n == 0 and i < len(x.shape) else n for i, n in enumerate(said[1:])]
     told = math.prod(n for n in after if n != -1)
     if after.count(-1) == 1 and told:
@@ -187,101 +177,6 @@ def squeeze(node: Node, x: Step, *axes: Any) -> Step:
     left = tuple(n for i, n in enumerate(x.shape, 1) if i not in (said or ones))
     need(len(left) == 1 or x.shape == (1,), node, f"makes samples of shape {left}")
     return flat(x)
-
-
-# --- elements ---------------------------------------------------------------------------------------------------------
-
-
-def constant_for(node: Node, x: Step, array: Array) -> Array:
-    """A constant as it meets each sample."""
-    need(array.dtype.kind in "fi", node, f"computes with constants of type {array.dtype}")
-    if array.ndim == len(x.shape) + 1 and array.shape[0] == 1:
-        return array[0]
-    need(array.ndim <= len(x.shape), node, "computes with something different for each sample")
-    return array
-
-
-def plus(node: Node, a: Any, b: Any) -> Step:
-    """A bias, or a residual connection."""
-    if isinstance(a, Step) and isinstance(b, Step):
-        return added(a, b, node)
-    x, array = (a, b) if isinstance(a, Step) else (b, a)
-    return scaled(x, 1, constant_for(node, x, array), node)
-
-
-def minus(node: Node, a: Any, b: Any) -> Step:
-    """x - constant, or constant - x."""
-    need(not (isinstance(a, Step) and isinstance(b, Step)), node, "takes one value from another")
-    return scaled(a, 1, -constant_for(node, a, b), node) if isinstance(a, Step) else \
-        scaled(b, -1, constant_for(node, b, a), node)
-
-
-def divided(node: Node, a: Any, b: Any) -> Step:
-    """x / constant."""
-    need(isinstance(a, Step) and isinstance(b, np.ndarray), node, "divides by a value")
-    return scaled(a, 1 / np.asarray(constant_for(node, a, b), np.float64), 0, node)
-
-
-def times(node: Node, a: Any, b: Any) -> Step:
-    """x · constant; or a value times its own gate, which is how SiLU and GELU are written out."""
-    if not (isinstance(a, Step) and isinstance(b, Step)):
-        x, array = (a, b) if isinstance(a, Step) else (b, a)
-        return scaled(x, constant_for(node, x, array), 0, node)
-    for x, gate in ((a, b), (b, a)):
-        if isinstance(gate.layer, nn.Sigmoid) and gate.before is x:
-            return x.then(nn.SiLU())
-        factor, start = factor_of(x), x.before
-        for base, number in ((x, 1.0), (start, factor)):
-            if base is not None and number is not None and (half := gelu_gate(gate, base)) is not None:
-                return scaled(base.then(nn.GELU()), 2 * half * number, 0, node)
-    raise Unknown(node, "multiplies two values")
-
-
-def factor_of(x: Step) -> float | None:
-    """The number that x was multiplied by to become what it is; None if it came about in another way."""
-    if isinstance(x.layer, Scaling) and x.layer.scale.size == 1 and not np.any(x.layer.shift):
-        return float(x.layer.scale.reshape(()))
-    return None
-
-
-def gelu_gate(gate: Step, x: Step) -> float | None:
-    """c, if the gate is c · (1 + erf(x / √2)), which is 2 c times what GELU multiplies x by; else None."""
-    way = merged(since(gate, x))
-    if [type(step.layer) for step in way] != [Scaling, Part, Scaling]:
-        return None
-    inner, bent, outer = way
-    number, scale, shift = factor_of(inner), outer.layer.scale, outer.layer.shift
-    is_gate = (inner.before is x and bent.layer.node.operator == "Erf" and number is not None
-               and math.isclose(number, math.sqrt(0.5), rel_tol=1e-4) and scale.size == shift.size == 1
-               and np.all(scale == shift))
-    return float(scale.reshape(())) if is_gate else None
-
-
-def where(node: Node, condition: Any, x: Any, y: Any) -> Step:
-    """Softplus as PyTorch writes it: x itself where it is large."""
-    known = isinstance(condition, Step) and isinstance(condition.layer, Part) and condition.before is x
-    need(known and condition.layer.node.operator == "Greater" and condition.layer.number >= LARGE and
-         isinstance(y, Step) and isinstance(y.layer, nn.Softplus) and y.before is x, node, "chooses between values")
-    return y
-
-
-def part(node: Node, x: Step, *others: Any) -> Step:
-    """An operator that belongs to others."""
-    number = others[0] if others else np.zeros(1)
-    need(number is not None and number.size == 1, node, "")
-    return x.next(Part(node, float(number.reshape(()))), x.shape)
-
-
-def concat(node: Node, *values: Any) -> Step:
-    """1 - p beside p, as scikit-learn answers where there are two classes. p = sigmoid(z) is the second part of a
-    softmax over (0, z)."""
-    need(len(values) == 2 and all(isinstance(value, Step) for value in values) and node.whole("axis", 0) in (-1, 1),
-         node, "puts values side by side")
-    rest, p = values
-    two = rest.before is p and isinstance(rest.layer, Scaling) and isinstance(p.layer, nn.Sigmoid) and p.shape == (1,)
-    need(two and rest.layer.scale == -1 and rest.layer.shift == 1 and p.before is not None, node,
-         "puts values side by side")
-    return linear(node, p.before, np.array([[0.0], [1.0]], np.float32)).then(nn.Softmax())
 
 
 # --- layers without weights, and norms --------------------------------------------------------------------------------
@@ -342,10 +237,28 @@ def layer_norm(node: Node, x: Step, weight: Any, bias: Any = None) -> Step:
     return x.then(layer, **arrays)
 
 
+# --- what scikit-learn writes -----------------------------------------------------------------------------------------
+
+
 def scaler(node: Node, x: Step) -> Step:
     """(x - offset) · scale: scikit-learn's StandardScaler."""
     offset, scale = (np.array(node.numbers(name)) for name in ("offset", "scale"))
     return scaled(scaled(x, 1, -offset if offset.size else 0, node), scale if scale.size else 1, 0, node)
+
+
+def concat(node: Node, *values: Any) -> Step:
+    """1 - p beside p, as scikit-learn answers where there are two classes. p = sigmoid(z) is the second part of a
+    softmax over (0, z)."""
+    need(len(values) == 2 and all(isinstance(value, Step) for value in values) and node.whole("axis", 0) in (-1, 1),
+         node, "puts values side by side")
+    rest, p = values
+    two = rest.before is p and isinstance(rest.layer, Scaling) and isinstance(p.layer, nn.Sigmoid) and p.shape == (1,)
+    need(two and rest.layer.scale == -1 and rest.layer.shift == 1 and p.before is not None, node,
+         "puts values side by side")
+    return linear(node, p.before, np.array([[0.0], [1.0]], np.float32)).then(nn.Softmax())
+
+
+# --- what changes nothing ---------------------------------------------------------------------------------------------
 
 
 def cast(node: Node, x: Step) -> Step:
@@ -385,7 +298,8 @@ OPERATORS: dict[str, Callable[..., Step]] = {
     "MatMul": matmul,
     "MaxPool": pool(nn.MaxPool2d),
     "Mul": times,
-    "ReduceMean": reduce_mean,
+    "ReduceMax": reduced(nn.MaxPool2d),
+    "ReduceMean": reduced(nn.AvgPool2d),
     "Relu": bend(lambda node: nn.ReLU()),
     "Reshape": reshape,
     "Sigmoid": bend(lambda node: nn.Sigmoid()),

@@ -8,7 +8,7 @@ allocated on its word alone.
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,20 +18,22 @@ import numpy as np
 from byhand import nn
 from byhand.data import Normalize
 from byhand.files import model as model_files
-from byhand.files.model import ModelFileError, SavedModel
-from byhand.files.onnx.constants import BATCH, ON_CONSTANTS, array_of
+from byhand.files.model import SavedModel
+from byhand.files.onnx.constants import BATCH, MOVING, ON_CONSTANTS, array_of, has_batch
 from byhand.files.onnx.library import DecodeError, onnx
-from byhand.files.onnx.node import DOMAINS, Node, node_of, text
-from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS, Unknown
+from byhand.files.onnx.node import DOMAINS, Node, Unknown, need, node_of, text
+from byhand.files.onnx.operators import FLOATS, OF_SEVERAL, OPERATORS
 from byhand.files.onnx.steps import NORMS, Branches, Maker, Scaling, Step, by_channel, check_size, merged, since
 from byhand.files.onnx.writing import LARGEST, file_of
-from byhand.files.plain_json import from_json
+from byhand.files.plain_json import from_json, once_each
+from byhand.files.tensors import ModelFileError
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 Value = Step | Array
 OLDEST = 9  # opset
 MOST_NODES = 10_000
+STILL_WHOLE = ("Flatten", "Identity", "Reshape", "Squeeze")  # after these, whole numbers are what they were
 NUMBERS = (*FLOATS, onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 
 
@@ -45,11 +47,12 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
     probabilities, or whatever else the file's float output is.
 
     normalize: how samples were normalized in training, where the file itself does not say so. Most do not, and a
-    network that was trained on numbers around 0 answers worse on pixels from 0 to 255. What the file says goes before
-    it. `normalize_known` is False where neither says anything.
+    network that was trained on numbers around 0 answers worse on pixels from 0 to 255. `normalize_known` is False where
+    neither says anything.
 
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file, such as the first operator
-    that byhand has no layer for; ValueError for a `normalize` that is none; OSError if there is no file.
+    that byhand has no layer for; ValueError for a `normalize` that is none, or beside the file's own; OSError if there
+    is no file.
     """
     if not isinstance(normalize, Normalize | None):
         raise ValueError(f"normalize must be a byhand.data.Normalize or None, got {normalize!r}.")
@@ -62,7 +65,7 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
     try:
         file = onnx.ModelProto.FromString(path.read_bytes())
         if not file.graph.node or not file.opset_import:
-            raise DecodeError("it has no graph")
+            raise DecodeError("it has no graph" if size else "it is empty")
     except DecodeError as error:
         raise ModelFileError(f"{path} is not an ONNX file, or is damaged ({short(error)}).") from None
     try:
@@ -70,8 +73,10 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
             saved = from_metadata(file, size) or from_graph(file, size)
     except (KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} cannot become a network: {short(error)}.") from None
-    if saved.normalize or normalize is None:
+    if normalize is None:
         return saved
+    if saved.normalize is not None:
+        raise ValueError(f"{path} says itself how its samples are normalized ({saved.normalize}); leave out normalize.")
     return replace(saved, normalize=normalize, normalize_known=True)
 
 
@@ -80,6 +85,8 @@ def from_metadata(file: Any, size: int) -> SavedModel | None:
     metadata = {text(entry.key): text(entry.value) for entry in file.metadata_props}
     if metadata.get("format") != "byhand" or metadata.get("version") != str(model_files.VERSION):
         return None
+    if len(metadata) < len(file.metadata_props):
+        raise ValueError("two entries of its metadata have the same name")
     arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
     counters = from_json(metadata["counters"])
     if not isinstance(counters, dict) or not all(type(n) is int and 0 <= n < 2**63 for n in counters.values()):
@@ -109,10 +116,15 @@ def from_graph(file: Any, size: int) -> SavedModel:
     if graph.sparse_initializer:
         raise ValueError("it has sparse weights, which byhand does not compute with")
     nodes = [node_of(node, opset) for node in graph.node]
-    answer = answer_of(graph)
-    start, name, batch, in_bytes = input_of(graph)
-    arrays = {text(tensor.name): tensor for tensor in graph.initializer}
-    end = followed(needed(nodes, answer), {name: start}, arrays, answer, batch, size)
+    start, name, batch, kind = input_of(graph)
+    arrays = once_each((text(tensor.name), tensor) for tensor in graph.initializer)
+    answers = answers_of(graph)
+    nodes_needed = needed(nodes, answers, {name, *arrays})
+    check_operators(nodes_needed, name, whole=kind not in FLOATS)
+    if len(answers) != 1:
+        raise ValueError(f"it has {len(answers)} outputs of numbers, and a network has one; export the logits or the "
+                         "probabilities alone")
+    end = followed(nodes_needed, {name: start}, arrays, answers[0], batch, size)
     steps = merged(since(end, start))
     normalize = normalize_of(steps[0]) if steps and isinstance(steps[0].layer, Scaling) else None
     kinds = {array.dtype for array in numbers_of(steps)}
@@ -120,7 +132,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
     layers = maker.modules(steps if normalize is None else steps[1:])
     classes = classes_of(nodes, arrays)
     return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else (),
-                      normalize_known=in_bytes or normalize is not None)
+                      normalize_known=kind == onnx.TensorProto.UINT8 or normalize is not None)
 
 
 def opset_of(file: Any) -> int:
@@ -133,9 +145,9 @@ def opset_of(file: Any) -> int:
     return int(opset)
 
 
-def input_of(graph: Any) -> tuple[Step, str, int, bool]:
-    """Where the graph begins, the name of that, the size of the batch (BATCH if it is free), and whether it takes bytes
-    as they are."""
+def input_of(graph: Any) -> tuple[Step, str, int, int]:
+    """Where the graph begins, the name of that, the size of the batch (BATCH if it is free), and the type of the
+    numbers."""
     weights = {text(tensor.name) for tensor in graph.initializer}
     inputs = [value for value in graph.input if text(value.name) not in weights]
     if len(inputs) != 1:
@@ -147,37 +159,46 @@ def input_of(graph: Any) -> tuple[Step, str, int, bool]:
     if any(n < 1 for n in dims[1:]):
         raise ValueError("it does not say what shape a sample has; export it with only the batch left free")
     check_size(tuple(dims[1:]))
-    in_bytes = kind.elem_type == onnx.TensorProto.UINT8
-    return Step(None, None, tuple(dims[1:])), text(inputs[0].name), dims[0], in_bytes
+    return Step(None, None, tuple(dims[1:])), text(inputs[0].name), dims[0], kind.elem_type
 
 
-def answer_of(graph: Any) -> str:
-    """The name of the output that has numbers, beside which there may be labels."""
-    found = [text(value.name) for value in graph.output
-             if value.type.WhichOneof("value") == "sequence_type" or value.type.tensor_type.elem_type in (0, *FLOATS)]
-    if len(found) != 1:
-        raise ValueError(f"it has {len(found)} outputs of numbers, and a network has one; export the logits or the "
-                         "probabilities alone")
-    return found[0]
+def answers_of(graph: Any) -> list[str]:
+    """The names of the outputs that have numbers, beside which there may be labels."""
+    return [text(value.name) for value in graph.output
+            if value.type.WhichOneof("value") == "sequence_type" or value.type.tensor_type.elem_type in (0, *FLOATS)]
 
 
-def needed(nodes: Sequence[Node], answer: str) -> list[Node]:
-    """The operators that the answer depends on, in the file's order."""
+def needed(nodes: Sequence[Node], answers: Sequence[str], given: Set[str]) -> list[Node]:
+    """The operators that the answers depend on, in the file's order."""
     makers: dict[str, int] = {}
     for i, node in enumerate(nodes):
         for name in node.outputs:
-            if name and makers.setdefault(name, i) != i:
+            if name and (name in given or makers.setdefault(name, i) != i):
                 raise ValueError(f"the value '{name[:60]}' is made twice")
     if len(nodes) > MOST_NODES:
         raise ValueError(f"it has more than {MOST_NODES:,} operators")
     found: set[int] = set()
-    waiting = [answer]
+    waiting = list(answers)
     while waiting:
         i = makers.get(waiting.pop(), -1)
         if i >= 0 and i not in found:
             found.add(i)
             waiting += nodes[i].inputs
     return [nodes[i] for i in sorted(found)]
+
+
+def check_operators(nodes: Sequence[Node], start: str, *, whole: bool) -> None:
+    """What can be said of operators before any is followed. Raises Unknown for the first that byhand knows nowhere, and
+    for one that computes with whole numbers, for which a division is another one: they may only become floats."""
+    values, wholes = {start}, {start} if whole else set()
+    for node in nodes:
+        if values.intersection(node.inputs) and node.operator != "Shape":
+            need(node.operator in OPERATORS or node.operator in ON_CONSTANTS, node, "")
+            values.update(filter(None, node.outputs))
+        if wholes.intersection(node.inputs) and node.operator in STILL_WHOLE:
+            wholes.update(filter(None, node.outputs))
+        elif wholes.intersection(node.inputs):
+            need(node.operator in ("Cast", "Shape", "ai.onnx.ml.Scaler"), node, "computes with whole numbers")
 
 
 def followed(nodes: Sequence[Node], values: dict[str, Value], arrays: Mapping[str, Any], answer: str, batch: int,
@@ -216,6 +237,10 @@ def value_of(node: Node, inputs: Sequence[Value | None], batch: int) -> Value:
     function = (OPERATORS if values else ON_CONSTANTS).get(node.operator)
     if function is None:
         raise Unknown(node)
+    sized = [i for i, value in enumerate(inputs) if has_batch(value)]
+    may_move = node.operator == "Reshape" if values else node.operator in MOVING
+    need(not sized or (node.operator == "Concat" and not values) or (may_move and sized == [len(values)]), node,
+         "computes with the size of the batch")
     if not values or node.operator in OF_SEVERAL:
         complete = None not in [value if value is None else True for value in inputs]
     else:

@@ -232,8 +232,9 @@ class Maker:
         norm, axis = NORMS.get(len(step.shape), (None, 0))
         scale, shift = (by_channel(array, step.shape, axis) for array in (step.layer.scale, step.layer.shift))
         if norm is None or scale is None or shift is None:
-            raise ValueError(f"byhand has no layer for {step.layer.node}, with constants of shape "
-                             f"{step.layer.scale.shape} on samples of shape {step.shape}")
+            constants = np.broadcast_shapes(step.layer.scale.shape, step.layer.shift.shape)
+            raise ValueError(f"byhand has no layer for {step.layer.node}, with constants of shape {constants} on "
+                             f"samples of shape {step.shape}")
         self.claim(4 * len(scale))
         layer = norm(len(scale))
         return self.with_arrays(layer, {"weight": scale, "bias": shift, "running_mean": np.zeros(len(scale)),
