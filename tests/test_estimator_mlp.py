@@ -54,9 +54,9 @@ TASKS = {"classes": (NeuralNetworkClassifier, MLPClassifier, LABELS),
 
 
 @pytest.mark.parametrize("options", [
-    {"alpha": 0.0}, {"alpha": 5.0}, {"activation": "logistic", "alpha": 0.0}, {"solver": "lbfgs", "alpha": 0.5},
-    {"solver": "sgd"}, {"solver": "sgd", "nesterovs_momentum": False}, {"solver": "sgd", "momentum": 0.0},
-    {"solver": "sgd", "momentum": 0.0, "learning_rate": "invscaling"}], ids=repr)
+    {"alpha": 0.0}, {"alpha": 5.0}, {"beta_1": 0.5, "beta_2": 0.9}, {"activation": "logistic", "alpha": 0.0},
+    {"solver": "lbfgs", "alpha": 0.5}, {"solver": "sgd"}, {"solver": "sgd", "nesterovs_momentum": False},
+    {"solver": "sgd", "momentum": 0.0}, {"solver": "sgd", "momentum": 0.0, "learning_rate": "invscaling"}], ids=repr)
 @pytest.mark.parametrize("task", TASKS)
 def test_from_the_same_weights_it_takes_the_same_steps(task, options):
     if task == "numbers" and options.get("solver") == "lbfgs":
