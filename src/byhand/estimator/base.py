@@ -93,6 +93,7 @@ class NeuralNetwork(Learned, Parameters):
         if first:
             self._begin(rows)
         self._check_same_layers()
+        self._make_writable()
         train, judge = self._sets(rows, targets, weights, validation)
         if self.solver == "lbfgs":
             self._search(train)
