@@ -74,8 +74,8 @@ def table(found: dict[str, list[Round]], samples: int) -> str:
     mine, theirs = medians
     said = (f"{theirs / mine:.1f} times as fast: {samples:,} images of MNIST, {len(runs)} rounds in turns, each with a "
             "seed of its own. Seconds and epochs are medians; accuracy is the mean over the seeds ± its standard "
-            f"deviation. {bh.get_num_threads()} threads, {platform.machine()}, scikit-learn {sklearn.__version__}, byhand "
-            f"{bh.__version__} with its {kernels.in_use()} kernels.")
+            f"deviation. {bh.get_num_threads()} threads, {platform.machine()}, scikit-learn {sklearn.__version__}, "
+            f"byhand {bh.__version__} with its {kernels.in_use()} kernels.")
     return "\n".join([*rows, "", said])
 
 
