@@ -155,12 +155,15 @@ def test_a_network_that_is_mapped_from_a_file_answers_and_goes_on(options, body,
         joblib.dump(near, tmp_path / "net.joblib")
         far, same, other = (joblib.load(tmp_path / "net.joblib", mmap_mode="r") for _ in range(3))
         assert np.array_equal(far.predict_proba(X), near.predict_proba(X))
-        other.coefs_ = [0 * weights for weights in other.coefs_]
+        if "solver" in options:
+            other.coefs_ = [0 * weights for weights in other.coefs_]
+        else:
+            other.model_.load_state_dict({name: 0 * array for name, array in other.model_.state_dict().items()})
         for net in (near, far):
             net.fit(X, Y) if "warm_start" in options else net.partial_fit(X, Y)
         assert np.array_equal(far.predict_proba(X), near.predict_proba(X))
         assert not np.array_equal(far.predict_proba(X), same.predict_proba(X))  # the file is as it was
-        assert not any(weights.any() for weights in other.coefs_)
+        assert not any(weights.any() for weights in pickle.loads(pickle.dumps(other)).coefs_)
         pattern = clone(NET).set_params(model=same.model_, max_iter=1).fit(X, Y)
         assert pattern.score(X, Y) > 0
 

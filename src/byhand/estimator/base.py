@@ -6,6 +6,7 @@ whatever comes in, arrays, frames, sparse matrices, is checked first. The learni
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from typing import Any
@@ -92,7 +93,6 @@ class NeuralNetwork(Learned, Parameters):
         if first:
             self._begin(rows)
         self._check_same_layers()
-        self._make_writable()
         train, judge = self._sets(rows, targets, weights, validation)
         if self.solver == "lbfgs":
             self._search(train)
@@ -276,6 +276,19 @@ class NeuralNetwork(Learned, Parameters):
         """alpha is shared by the samples of a batch, as MLPClassifier does it: by their weights, so that three equal
         rows and one of weight 3 are the same."""
         return self.alpha / (batch * self._mean_weight)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a file or another process. joblib may map arrays from a file that is to be read only, large ones for its
+        workers, and all for `joblib.load(path, mmap_mode="r")`: whatever learns becomes a copy, which can go on."""
+        super().__setstate__(state)
+        if not hasattr(self, "model_"):
+            return
+        arrays = [np.asarray(array) for _, array in self.model_.named_arrays()]
+        there = getattr(self, "_optimizer", None)
+        if there is not None:
+            arrays += [there.flat, there.gradient, there.spares, *there.memory.values()]
+        if not all(array.flags.writeable for array in arrays):
+            self.model_, self._optimizer = copy.deepcopy((self.model_, there))  # tied to each other as before
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from byhand import kernels, nn, optim
+from byhand import kernels, nn
 from byhand.estimator import network
 from byhand.inference import Answers, predict
 from byhand.ops.linear import rows_alone
@@ -25,7 +24,6 @@ class Learned:
 
     model_: nn.Module
     _answers: Answers
-    _optimizer: optim.Optimizer | None
     _sample_shape: tuple[int, ...]
 
     def _checked(self, X: Any) -> Any:
@@ -63,7 +61,6 @@ class Learned:
     @coefs_.setter
     def coefs_(self, values: Sequence[Any]) -> None:
         arrays = alike("coefs_", values, self.coefs_)
-        self._make_writable()
         for layer, array in zip(network.learned_layers(self.model_), arrays, strict=True):
             layer.load_state_dict({"weight": array.T if isinstance(layer, nn.Linear) else array}, strict=False)
 
@@ -77,7 +74,6 @@ class Learned:
     @intercepts_.setter
     def intercepts_(self, values: Sequence[Any]) -> None:
         arrays = alike("intercepts_", values, self.intercepts_)
-        self._make_writable()
         layers = network.learned_layers(self.model_)
         if any(layer.bias is None and array.any() for layer, array in zip(layers, arrays, strict=True)):
             raise ValueError("a layer of this network has no bias; give zeros for it in intercepts_.")
@@ -89,17 +85,6 @@ class Learned:
     def n_layers_(self) -> int:
         """The number of layers as MLPClassifier counts them, with that of the inputs."""
         return len(network.learned_layers(self._fitted_model())) + 1
-
-    def _make_writable(self) -> None:
-        """See to it that the weights can be changed, and what the optimizer remembers. joblib hands large arrays to
-        another process, and `joblib.load(path, mmap_mode="r")` all of them, as parts of a file that are to be read
-        only. That is enough to answer, and all processes share it; whoever goes on learning gets copies."""
-        arrays = [np.asarray(array) for _, array in self.model_.named_arrays()]
-        if self._optimizer is not None:
-            there = self._optimizer
-            arrays += [there.flat, there.gradient, there.spares, *there.memory.values()]
-        if not all(array.flags.writeable for array in arrays):
-            self.model_, self._optimizer = copy.deepcopy((self.model_, self._optimizer))  # tied to each other as before
 
     def _fitted_model(self) -> nn.Module:
         if "model_" not in vars(self):
