@@ -2,6 +2,7 @@
 and labels of every kind."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -168,9 +169,11 @@ def test_a_network_that_is_mapped_from_a_file_answers_and_goes_on(options, body,
         assert pattern.score(X, Y) > 0
 
 
-def test_a_large_network_goes_on_in_another_process():
-    net = clone(NET).partial_fit(X, Y, classes=range(10))
-    one, other = joblib.Parallel(n_jobs=2, max_nbytes=100)(  # and joblib maps what is larger than so many bytes
+@pytest.mark.parametrize("solver", ["adam", partial(bh.optim.Adam, clip_norm=1.0)], ids=["adam", "clipped"])
+@pytest.mark.parametrize("most", [100, 15_000], ids=["everything", "what is as long as two rows of all weights"])
+def test_a_large_network_goes_on_in_another_process(solver, most):
+    net = clone(NET).set_params(solver=solver).partial_fit(X, Y, classes=range(10))
+    one, other = joblib.Parallel(n_jobs=2, max_nbytes=most)(  # and joblib maps what is larger than so many bytes
         joblib.delayed(net.partial_fit)(X, Y) for _ in range(2))
     net.partial_fit(X, Y)
     for far in (one, other):  # which may have learned with fewer threads
