@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -69,7 +70,13 @@ def linear(inputs, outputs):
     (lambda: net(image_shape=(2, -2)).fit(X, Y), r"image_shape is \(H, W\) or \(C, H, W\).*got \(2, -2\)"),
     (lambda: net(callbacks=[Callback]).fit(X, Y), "callbacks has the class Callback; make one of it"),
     (lambda: net(callbacks=[bh.schedules.Cosine()]).fit(X, Y), "a learning-rate schedule is wrapped"),
-    (lambda: net(loss=lambda outputs, targets: outputs.sum()).fit(X, Y), "this one has no sample_weights"),
+    (lambda: net(loss=lambda outputs, targets: outputs.sum()).fit(X, Y),
+     r"loss is a function of \(outputs, targets, sample_weights\), and this one takes \(outputs, targets\)\.$"),
+    (lambda: net(model=lambda inputs, outputs: None).fit(X, Y),
+     r"model is a function of \(input_shape, n_outputs, rng\), and this one takes \(inputs, outputs\)\.$"),
+    (lambda: net(solver=lambda parameters: None).fit(X, Y), r"solver is a function of \(parameters, lr\), and this"),
+    (lambda: net(learning_rate=lambda: 1.0).fit(X, Y), r"learning_rate is a function of \(progress\), and this one"),
+    (lambda: net(augment=lambda images: images).fit(PICTURES, Y), r"augment is a function of \(images, rng\), and"),
     (lambda: net(solver=lambda parameters, lr: None).fit(X, Y), "fit needs an optimizer, such as"),
     # what does not go together
     (lambda: net(model=linear(4, 3), dropout=0.5).fit(X, Y), "dropout and batch_norm belong to the layers that"),
@@ -93,6 +100,9 @@ def linear(inputs, outputs):
     (lambda: net().fit(X[:0], Y[:0]), r"Found array with 0 sample\(s\) \(shape=\(0, 4\)\)"),
     (lambda: net().fit(PICTURES[:0], Y[:0]), r"Found array with 0 sample\(s\)"),
     (lambda: net().fit(X[:, :0], Y), r"Found array with 0 feature\(s\)"),
+    (lambda: net(batch_norm=True, batch_size=1).fit(X, Y), "batches of two rows or more.*give a larger batch_size"),
+    (lambda: net(batch_norm=True).partial_fit(X[:1], Y[:1], classes=range(3)), "batches of two rows or more"),
+    (lambda: net(batch_norm=True, solver="lbfgs").fit(X[:1], Y[:1]), "batches of two rows or more"),
     (lambda: net().fit(X, Y).predict(X[:, :3]), "X has 3 features, but NeuralNetworkClassifier is exp"),
     (lambda: net().fit(PICTURES, Y).predict(PICTURES[:, :, :1]),
      r"pictures of shape \(1, 1, 2\) do not fit this network, whose samples have the shape \(1, 2, 2\)"),
@@ -122,18 +132,53 @@ def linear(inputs, outputs):
     (lambda: numbers().fit(X, Y, X_val=X, y_val=LABELS), r"^y_val has the shape \(30, 3\)"),
     (lambda: net().fit(X, Y).partial_fit(X, LABELS), r"y has the shape \(30, 3\), and this classifier was"),
     (lambda: net().fit(X, LABELS).partial_fit(X, LABELS[:, :2]), "was fitted to 3 columns of labels"),
-    (lambda: numbers().fit(X, np.array(list("abc"))[Y]), "y has to be numbers, and is an array of <U1"),
+    (lambda: numbers().fit(X, np.array(list("abc"))[Y]), "^y has to be numbers, and is an array of <U1; convert it"),
+    (lambda: numbers().fit(X, np.array(list("abc"), object)[Y]), "^y has to be numbers, .*NeuralNetworkClassifier if"),
+    (lambda: numbers().fit(X, X[:, 0], X_val=X, y_val=list("abc") * 10), "^y_val has to be numbers"),
+    (lambda: numbers().fit(X, [None, *X[1:, 0]]), "Input y contains NaN"),
+    (lambda: numbers().fit(X, csr_matrix(X)), r"^y is a sparse matrix, .*numbers: y\.toarray\(\)\.$"),
     (lambda: numbers(loss="poisson").fit(X, Y - 1), "poisson needs targets of 0 or more"),
     (lambda: numbers(loss=losses.cross_entropy).fit(X, X[:, 0]), "classes must be integers, got float64"),
     (lambda: net(loss=partial(losses.cross_entropy, label_smoothing=2)).fit(X, Y), "label_smoothing is a part"),
     # what is too little to stop by
     (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*give X_val"),
+    (lambda: numbers(early_stopping=True).fit(X, X[:, 0], X_val=X[:1], y_val=X[:1, 0]),
+     r"X_val has one row that counts, and a score \(R²\) needs two at least; give more, or stop by the loss"),
     (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "Increase validation_fraction or the data"),
 ])
 def test_one_clear_sentence(call, says):
     with pytest.raises(ValueError, match=says) as error:
         call()
     assert "\n\n" not in str(error.value)
+
+
+def test_a_single_row_to_judge_by_has_a_loss():
+    watched = numbers(early_stopping="loss").fit(X, X[:, 0], X_val=X[:1], y_val=X[:1, 0])
+    assert np.isfinite(watched.validation_loss_curve_).all() and np.isnan(watched.validation_scores_).all()
+    assert net(early_stopping=True).fit(X, Y, X_val=X[:1], y_val=Y[:1]).n_iter_ == 2
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_without_columns(library):
+    frames = pytest.importorskip(library)
+    for call, name in [(lambda: net().fit(frames.DataFrame(), Y), "X"),
+                       (lambda: net().fit(X, Y, X_val=frames.DataFrame(), y_val=Y), "X_val"),
+                       (lambda: net().fit(X, Y).predict(frames.DataFrame()), "X")]:
+        with pytest.raises(ValueError, match=f"^{name} is a frame without columns; give it one at least\\.$"):
+            call()
+
+
+def test_a_frame_that_nobody_has_computed():
+    polars = pytest.importorskip("polars")
+    rows, targets = polars.DataFrame(X).lazy(), polars.DataFrame({"y": Y}).lazy()
+    for call, name in [(lambda: net().fit(rows, Y), "X"), (lambda: net().fit(X, targets), "y"),
+                       (lambda: numbers().fit(X, targets), "y"), (lambda: net().fit(X, Y).predict(rows), "X"),
+                       (lambda: net().partial_fit(X, targets, classes=range(3)), "y"),
+                       (lambda: net().fit(X, Y, sample_weight=targets), "sample_weight"),
+                       (lambda: net().fit(X, Y, X_val=rows, y_val=Y), "X_val"),
+                       (lambda: net().fit(X, Y, X_val=X, y_val=targets), "y_val")]:
+        with pytest.raises(ValueError, match=rf"^{name} is a LazyFrame, .* give {name}\.collect\(\)\.$"):
+            call()
 
 
 def changed(arrays, number, value):

@@ -71,11 +71,22 @@ def test_precision_is_that_of_the_data_or_what_is_asked_for():
 def test_precision_of_a_frame_is_that_of_its_columns_together(library):
     frames = pytest.importorskip(library)
     for kinds, expected in [((np.uint8, np.uint8), np.float32), ((np.uint8, np.float32), np.float32),
+                            ((np.uint8, np.int16), np.float32),
                             ((np.uint8, np.float64), np.float64), ((np.int64, np.uint8), np.float64)]:
         X = frames.DataFrame({f"x{i}": (16 * DIGITS[:, 20 + i]).astype(kind) for i, kind in enumerate(kinds)})
         net = classifier().fit(X, LABELS)
         assert net.coefs_[0].dtype == expected, kinds
         assert net.predict(X).shape == LABELS.shape
+
+
+def test_precision_of_columns_that_could_have_gaps_is_that_of_their_numbers():
+    pandas = pytest.importorskip("pandas")
+    whole = pandas.DataFrame({f"x{i}": DIGITS[:, 20 + i].round() for i in range(3)})
+    for kinds, expected in [(("Float32", "Float32", "Float32"), np.float32), (("Float32", "float32", "u1"), np.float32),
+                            (("UInt8", "boolean", "Int16"), np.float32), (("Int64", "Int64", "Int64"), np.float64),
+                            (("Float32", "Float64", "Float32"), np.float64)]:
+        net = classifier().fit(whole.astype(dict(zip(whole, kinds, strict=True))), LABELS)
+        assert net.coefs_[0].dtype == expected, kinds
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
@@ -137,6 +148,29 @@ def test_more_ways_to_learn(options):
     net = classifier(**{"hidden_layer_sizes": 32, "learning_rate_init": 0.01, "batch_size": 32, "max_iter": 15,
                         **options}).fit(DIGITS[:200], LABELS[:200])
     assert net.score(DIGITS[200:], LABELS[200:]) > 0.75
+
+
+def test_what_belongs_to_a_hidden_layer_stands_in_its_order():
+    net = classifier(hidden_layer_sizes=(8, 6), dropout=0.25, batch_norm=True).fit(DIGITS, LABELS)
+    told = [repr(net.model_[k]) for k in range(8)]
+    assert told == ["Linear(in_features=64, out_features=8)", "BatchNorm1d(num_features=8)", "ReLU()",
+                    "Dropout(p=0.25)", "Linear(in_features=8, out_features=6)", "BatchNorm1d(num_features=6)", "ReLU()",
+                    "Dropout(p=0.25)"]
+
+
+def test_what_is_learned_from_is_what_augment_makes_of_it():
+    batches = []
+
+    def dark(images, rng):
+        batches.append(images.shape)
+        return np.zeros_like(images)
+
+    net = classifier(image_shape=(8, 8), augment=dark, alpha=0.0, batch_size=100, warm_start=True, max_iter=1)
+    before = net.fit(DIGITS, LABELS).coefs_[0].copy(), net.intercepts_[1].copy()
+    net.fit(DIGITS, LABELS)
+    assert batches == [(100, 1, 8, 8)] * 6
+    assert np.array_equal(net.coefs_[0], before[0])  # in the dark no weight makes a difference
+    assert not np.array_equal(net.intercepts_[1], before[1])
 
 
 def test_pictures_come_flat_or_as_they_are():

@@ -2,24 +2,30 @@
 and labels of every kind."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
 
+import joblib
 import scipy.sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_digits, make_multilabel_classification
-from sklearn.ensemble import BaggingClassifier
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401 (without it there is none)
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import byhand as bh
+from byhand import kernels
 from byhand.estimator import NeuralNetworkClassifier, NeuralNetworkRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # most learn for a moment only
@@ -89,6 +95,41 @@ def test_in_a_bag_that_gives_weights():
     assert BaggingClassifier(NET, n_estimators=3, random_state=0).fit(X, Y).score(X, Y) > 0.8
 
 
+def test_in_a_vote_and_on_top_of_others():
+    others = [("tree", DecisionTreeClassifier(random_state=0)), ("net", NET)]
+    assert VotingClassifier(others, voting="soft").fit(X, Y).score(X, Y) > 0.8
+    assert StackingClassifier(others, final_estimator=clone(NET), cv=3).fit(X, Y).score(X, Y) > 0.8
+
+
+def test_in_a_search_that_drops_the_worse_half_early():
+    search = HalvingGridSearchCV(NET, {"hidden_layer_sizes": [2, 4, 16]}, resource="max_iter", max_resources=30,
+                                 min_resources=10, factor=3, cv=2).fit(X, Y)
+    assert search.best_params_ == {"hidden_layer_sizes": 16, "max_iter": 30} and search.score(X, Y) > 0.8
+
+
+def test_which_columns_matter_to_it():
+    found = permutation_importance(clone(NET).fit(X, Y), X, Y, n_repeats=3, random_state=0)
+    never = X.std(axis=0) == 0
+    assert never.any() and (found.importances_mean[never] == 0).all() and found.importances_mean.max() > 0
+
+
+def test_with_frames_between_the_steps():
+    pytest.importorskip("pandas")
+    pipeline = make_pipeline(StandardScaler(), clone(NET)).set_output(transform="pandas").fit(X, Y)
+    assert pipeline[-1].feature_names_in_.tolist() == [f"x{i}" for i in range(64)] and pipeline.score(X, Y) > 0.8
+
+
+def test_weights_are_routed_to_it():
+    weights = np.where(Y < 5, 1.0, 0.0)
+    with config_context(enable_metadata_routing=True):
+        net = clone(NET).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        scaler = StandardScaler().set_fit_request(sample_weight=False)
+        search = GridSearchCV(make_pipeline(scaler, net), {"neuralnetworkclassifier__alpha": [0.1]}, cv=2)
+        search.fit(X, Y, sample_weight=weights)
+    assert search.best_estimator_.classes_.tolist() == [0, 1, 2, 3, 4]  # of the others nothing counts
+    assert search.best_score_ > 0.8
+
+
 def test_with_targets_that_are_scaled():
     far = 1e6 + 1e4 * Y
     net = TransformedTargetRegressor(NUMBERS, transformer=StandardScaler()).fit(X, far)
@@ -99,6 +140,44 @@ def test_clones_have_learned_nothing():
     net = clone(NET).fit(X, Y)
     assert not hasattr(clone(net), "model_") and not hasattr(clone(net), "coefs_")
     assert clone(net).get_params() == net.get_params()
+
+
+# --- in other processes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["numpy", "jit"])
+@pytest.mark.parametrize("options", [{"early_stopping": True}, {"batch_norm": True, "solver": "sgd"},
+                                     {"batch_norm": True, "solver": "lbfgs", "warm_start": True}], ids=repr)
+def test_a_network_that_is_mapped_from_a_file_answers_and_goes_on(options, body, tmp_path):
+    if body == "jit":
+        pytest.importorskip("numba")
+    with kernels.using(body):
+        near = clone(NET).set_params(max_iter=3, **options).fit(X, Y)
+        joblib.dump(near, tmp_path / "net.joblib")
+        far, same, other = (joblib.load(tmp_path / "net.joblib", mmap_mode="r") for _ in range(3))
+        assert np.array_equal(far.predict_proba(X), near.predict_proba(X))
+        if "solver" in options:
+            other.coefs_ = [0 * weights for weights in other.coefs_]
+        else:
+            other.model_.load_state_dict({name: 0 * array for name, array in other.model_.state_dict().items()})
+        for net in (near, far):
+            net.fit(X, Y) if "warm_start" in options else net.partial_fit(X, Y)
+        assert np.array_equal(far.predict_proba(X), near.predict_proba(X))
+        assert not np.array_equal(far.predict_proba(X), same.predict_proba(X))  # the file is as it was
+        assert not any(weights.any() for weights in pickle.loads(pickle.dumps(other)).coefs_)
+        pattern = clone(NET).set_params(model=same.model_, max_iter=1).fit(X, Y)
+        assert pattern.score(X, Y) > 0
+
+
+@pytest.mark.parametrize("solver", ["adam", partial(bh.optim.Adam, clip_norm=1.0)], ids=["adam", "clipped"])
+@pytest.mark.parametrize("most", [100, 15_000], ids=["everything", "what is as long as two rows of all weights"])
+def test_a_large_network_goes_on_in_another_process(solver, most):
+    net = clone(NET).set_params(solver=solver).partial_fit(X, Y, classes=range(10))
+    one, other = joblib.Parallel(n_jobs=2, max_nbytes=most)(  # and joblib maps what is larger than so many bytes
+        joblib.delayed(net.partial_fit)(X, Y) for _ in range(2))
+    net.partial_fit(X, Y)
+    for far in (one, other):  # which may have learned with fewer threads
+        assert far.predict_proba(X) == pytest.approx(net.predict_proba(X), rel=1e-9)
 
 
 # --- labels and targets of every kind ---------------------------------------------------------------------------------

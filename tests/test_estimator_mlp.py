@@ -1,12 +1,14 @@
 """The estimators in the place of MLPClassifier and MLPRegressor: the same names, the same defaults, the same words, and
 as good."""
 
+import importlib
 import inspect
 
 import pytest
 
 pytest.importorskip("sklearn")
 
+import markdown
 import numpy as np
 from estimators import DIGITS, LABELS, X_NUMBERS, Y_NUMBERS, classifier, regressor
 from scipy.sparse import csr_matrix
@@ -54,9 +56,9 @@ TASKS = {"classes": (NeuralNetworkClassifier, MLPClassifier, LABELS),
 
 
 @pytest.mark.parametrize("options", [
-    {"alpha": 0.0}, {"alpha": 5.0}, {"activation": "logistic", "alpha": 0.0}, {"solver": "lbfgs", "alpha": 0.5},
-    {"solver": "sgd"}, {"solver": "sgd", "nesterovs_momentum": False}, {"solver": "sgd", "momentum": 0.0},
-    {"solver": "sgd", "momentum": 0.0, "learning_rate": "invscaling"}], ids=repr)
+    {"alpha": 0.0}, {"alpha": 5.0}, {"beta_1": 0.5, "beta_2": 0.9}, {"activation": "logistic", "alpha": 0.0},
+    {"solver": "lbfgs", "alpha": 0.5}, {"solver": "sgd"}, {"solver": "sgd", "nesterovs_momentum": False},
+    {"solver": "sgd", "momentum": 0.0}, {"solver": "sgd", "momentum": 0.0, "learning_rate": "invscaling"}], ids=repr)
 @pytest.mark.parametrize("task", TASKS)
 def test_from_the_same_weights_it_takes_the_same_steps(task, options):
     if task == "numbers" and options.get("solver") == "lbfgs":
@@ -113,6 +115,16 @@ def test_it_learns_numbers_as_theirs(options):
     one, other = (kind(hidden_layer_sizes=(50,), max_iter=150, random_state=1, **options).fit(X_NUMBERS, y)
                   for kind in (NeuralNetworkRegressor, MLPRegressor))
     assert one.score(X_NUMBERS, y) == pytest.approx(other.score(X_NUMBERS, y), abs=0.1)
+
+
+def test_the_table_that_compares_both_has_medians_and_means_with_their_spread(monkeypatch):
+    monkeypatch.syspath_prepend(markdown.ROOT / "scripts")
+    script = importlib.import_module("measure_estimator")
+    mine = [script.Round(seconds, epochs, right) for seconds, epochs, right in
+            [(2.0, 50, 0.96), (1.0, 60, 0.98), (30.0, 70, 0.97)]]
+    text = script.table({"ours": mine, "theirs": [script.Round(6.0, 9, 0.5)] * 3}, 1000).splitlines()
+    assert text[2:4] == ["| `ours` | 2.0 | 60 | 97.00 ± 1.00 % |", "| `theirs` | 6.0 | 9 | 50.00 ± 0.00 % |"]
+    assert text[-1].startswith("3.0 times as fast: 1,000 images of MNIST, 3 rounds in turns")
 
 
 def test_it_warns_as_theirs():

@@ -56,12 +56,46 @@ def test_early_stopping_gives_back_the_best_weights(early_stopping):
 
 
 class Keeps(Callback):
-    """Keeps the weights of each epoch."""
+    """Keeps the weights of each epoch, and the targets by which they were judged."""
 
-    kept = ()
+    kept, judges = (), ()
 
     def on_epoch_end(self, run):
         self.kept = (*self.kept, run.model.state_dict())
+        self.judges = (*self.judges, () if run.validation is None else tuple(run.validation.targets))
+
+
+def test_of_several_epochs_with_the_best_score_that_with_the_lowest_loss_comes_back():
+    keeps = Keeps()
+    net = classifier(early_stopping=True, max_iter=60, learning_rate_init=0.1, n_iter_no_change=60, callbacks=[keeps])
+    net.fit(DIGITS[:200], LABELS[:200], X_val=DIGITS[200:220], y_val=LABELS[200:220])
+    ties = np.flatnonzero(np.array(net.validation_scores_) == max(net.validation_scores_))
+    best = min(ties, key=lambda epoch: net.validation_loss_curve_[epoch])
+    assert ties[0] < best < ties[-1], (ties, best)
+    assert all(np.array_equal(keeps.kept[best][name], values) for name, values in net.model_.state_dict().items())
+
+
+def test_in_each_partial_fit_the_same_rows_are_held_out(rng):
+    keeps = Keeps()
+    net = regressor(early_stopping=True, callbacks=[keeps])
+    for _ in range(3):
+        order = rng.permutation(len(DIGITS))
+        net.partial_fit(DIGITS[order], order / 300)  # so a row is known by its target
+    assert len(keeps.judges) == 3 and len(set(map(frozenset, keeps.judges))) == 1
+
+
+@pytest.mark.parametrize("early_stopping", [True, "loss"])
+def test_class_weights_count_where_it_is_judged(early_stopping):
+    X_val, y_val, counts = DIGITS[200:], LABELS[200:], 1.0 + LABELS[200:] ** 2
+    net = classifier(early_stopping=early_stopping, max_iter=20, learning_rate_init=0.02,
+                     class_weight={k: 1.0 + k ** 2 for k in range(10)})
+    net.fit(DIGITS[:200], LABELS[:200], X_val=X_val, y_val=y_val)
+    if early_stopping == "loss":
+        loss = losses.cross_entropy(net.decision_function(X_val), y_val, sample_weights=counts.astype(np.float32))
+        assert loss == pytest.approx(min(net.validation_loss_curve_), rel=1e-5)
+    else:
+        assert net.score(X_val, y_val, sample_weight=counts) == pytest.approx(net.best_validation_score_)
+        assert net.score(X_val, y_val) != pytest.approx(net.best_validation_score_, abs=0.02)
 
 
 @pytest.mark.parametrize("max_iter", [2, 400])

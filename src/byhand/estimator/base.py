@@ -6,9 +6,10 @@ whatever comes in, arrays, frames, sparse matrices, is checked first. The learni
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -22,11 +23,11 @@ from byhand.estimator import network
 from byhand.estimator.lbfgs import minimize
 from byhand.estimator.learned import Learned
 from byhand.estimator.parameters import Parameters
-from byhand.estimator.rows import held_out, samples
+from byhand.estimator.rows import check_frames, fit_float32, held_out, samples
 from byhand.estimator.stopping import Progress
 from byhand.history import History
 from byhand.inference import Answers, Loss, precision
-from byhand.nn.layers import BatchNorm
+from byhand.nn.layers import BatchNorm, BatchNorm1d
 from byhand.train import fit
 
 Array = np.ndarray[Any, Any]
@@ -34,9 +35,6 @@ Array = np.ndarray[Any, Any]
 
 class NeuralNetwork(Learned, Parameters):
     """A network as an estimator of scikit-learn: what classifier and regressor have in common."""
-
-    _numeric: ClassVar[bool]
-    """Whether targets are numbers."""
 
     # --- what a classifier and a regressor do differently -------------------------------------------------------------
 
@@ -88,6 +86,8 @@ class NeuralNetwork(Learned, Parameters):
                one_epoch: bool = False) -> Any:
         self._validate_params()
         self._check_together(one_epoch, validation)
+        check_frames(X=X, y=y, sample_weight=sample_weight, X_val=validation[0], y_val=validation[1],
+                     sample_weight_val=validation[2])
         first = not (hasattr(self, "model_") and (self.warm_start or one_epoch))
         rows, targets, weights = self._rows(X, y, sample_weight, first, one_epoch or not first)
         if first:
@@ -121,19 +121,18 @@ class NeuralNetwork(Learned, Parameters):
 
         At first dtype="auto" is float32 for whatever fits into it, and else float64; from then on X is as the network.
         """
+        check_frames(X=X)
         X = self._flat(X, first)
         if not first:
             dtype: Any = precision(self.model_)
         elif self.dtype == "auto":
-            kind = X.head(0).to_numpy().dtype if hasattr(X, "head") else getattr(X, "dtype", None)  # a frame's columns
-            small = isinstance(kind, np.dtype) and np.can_cast(kind, np.float32)
-            dtype = np.float32 if small else [np.float64, np.float32]
+            dtype = np.float32 if fit_float32(X) else [np.float64, np.float32]
         else:
             dtype = np.dtype(self.dtype)
         options = {"accept_sparse": "csr", "order": "C", "dtype": dtype, "reset": first}
         if not y:
             return validate_data(self, X, **options)
-        return validate_data(self, X, *y, multi_output=True, y_numeric=self._numeric, **options)
+        return validate_data(self, X, *y, multi_output=True, **options)
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, first: bool = False,
               known: bool = True, name: str = "y") -> tuple[Any, Array, Array | None]:
@@ -225,6 +224,7 @@ class NeuralNetwork(Learned, Parameters):
         if self._version() != self._left:  # somebody has set weights, from which to go on
             self._forget_the_best()
         samples, batch = len(train), self._batch_size(len(train))
+        self._check_batch(batch)
         if not one_epoch or self._optimizer is None:
             self._optimizer = self._new_optimizer(self.model_.parameters(), self._l2(batch))
         if judge is not None and self.validation_scores_ is None:
@@ -256,6 +256,7 @@ class NeuralNetwork(Learned, Parameters):
 
     def _search(self, train: Dataset) -> None:
         """Learn from everything at once."""
+        self._check_batch(len(train))
         self._forget_the_best()
         self.loss_curve_ += minimize(
             self.model_, self._loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
@@ -265,10 +266,29 @@ class NeuralNetwork(Learned, Parameters):
         self.n_iter_ = len(self.loss_curve_)
         self.t_ += len(train) * self.n_iter_
 
+    def _check_batch(self, rows: int) -> None:
+        """Raises ValueError for batches of one row, if they are to be normalized."""
+        if rows == 1 and any(isinstance(layer, BatchNorm1d) for _, layer in self.model_.named_modules()):
+            raise ValueError("a batch norm needs batches of two rows or more, since one has no variance; give a larger "
+                             "batch_size or more rows, or leave batch norm out.")
+
     def _l2(self, batch: int) -> float:
         """alpha is shared by the samples of a batch, as MLPClassifier does it: by their weights, so that three equal
         rows and one of weight 3 are the same."""
         return self.alpha / (batch * self._mean_weight)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a file or another process. joblib may map arrays from a file that is to be read only, large ones for its
+        workers, and all for `joblib.load(path, mmap_mode="r")`: whatever learns becomes a copy, which can go on."""
+        super().__setstate__(state)
+        if not hasattr(self, "model_"):
+            return
+        arrays = [np.asarray(array) for _, array in self.model_.named_arrays()]
+        there = getattr(self, "_optimizer", None)
+        if there is not None:
+            arrays += [there.flat, there.gradient, there.spares, *there.memory.values()]
+        if not all(array.flags.writeable for array in arrays):
+            self.model_, self._optimizer = copy.deepcopy((self.model_, there))  # tied to each other as before
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

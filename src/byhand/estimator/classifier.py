@@ -20,6 +20,7 @@ from sklearn.utils.validation import column_or_1d
 from byhand import losses, ops
 from byhand.estimator.base import Array, NeuralNetwork
 from byhand.estimator.parameters import goes_step_by_step
+from byhand.estimator.rows import check_frames
 from byhand.inference import Loss
 from byhand.metrics import predictions, probabilities
 
@@ -46,7 +47,6 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
     _parameter_constraints = {  # noqa: RUF012 (as scikit-learn has it)
         **NeuralNetwork._parameter_constraints, "loss": [StrOptions({"log_loss"}), callable],
         "class_weight": [dict, StrOptions({"balanced"}), None]}
-    _numeric = False
 
     def __init__(self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: Any = "adam",
                  alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: Any = "constant",
@@ -68,6 +68,7 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         whoever goes on has a new count. Otherwise as `fit`.
         """
         self._validate_params()
+        check_frames(y=y)
         if self.class_weight == "balanced":
             raise ValueError("partial_fit does not know how many samples each class will have, which "
                              "class_weight='balanced' has to; give the weights as a dict.")

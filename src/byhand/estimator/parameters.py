@@ -25,6 +25,11 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 PART = Interval(Real, 0, 1, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
+CALLED: dict[str, tuple[list[str], list[str]]] = {  # what a function is given, by its place and by its name
+    "model": (["input_shape", "n_outputs", "rng"], []), "solver": (["parameters"], ["lr"]),
+    "loss": (["outputs", "targets"], ["sample_weights"]), "learning_rate": (["progress"], []),
+    "augment": (["images", "rng"], []),
+}
 
 
 def goes_step_by_step(estimator: Parameters) -> bool:
@@ -32,6 +37,22 @@ def goes_step_by_step(estimator: Parameters) -> bool:
     if estimator.solver == "lbfgs":
         raise AttributeError("partial_fit is only available for stochastic optimizers. lbfgs is not stochastic.")
     return True
+
+
+def check_call(name: str, value: Any) -> None:
+    """Raises ValueError for a function that does not take what it will be given."""
+    if not callable(value) or isinstance(value, nn.Module):
+        return
+    by_place, by_name = CALLED[name]
+    try:
+        takes = signature(value)
+    except ValueError:  # some of those that are written in C do not tell
+        return
+    try:
+        takes.bind(*by_place, **dict.fromkeys(by_name))
+    except TypeError:
+        raise ValueError(f"{name} is a function of ({', '.join([*by_place, *by_name])}), and this one takes "
+                         f"{takes}.") from None
 
 
 class Parameters(BaseEstimator):
@@ -132,11 +153,8 @@ class Parameters(BaseEstimator):
             if validation[0] is not None:
                 raise ValueError("solver='lbfgs' does not stop by a validation set; leave out X_val and y_val, or take "
                                  "solver='adam'.")
-        if not isinstance(self.loss, str):
-            known = signature(self.loss).parameters.values()
-            if not any(p.name == "sample_weights" or p.kind is p.VAR_KEYWORD for p in known):
-                raise ValueError("loss is a function (outputs, targets, sample_weights=None); this one has no "
-                                 "sample_weights.")
+        for name in CALLED:
+            check_call(name, getattr(self, name))
 
     def _layers_asked_for(self) -> dict[str, Any]:
         """The parameters that say which layers a network has."""

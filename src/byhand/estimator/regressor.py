@@ -10,9 +10,10 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import assert_all_finite, column_or_1d
 
 from byhand import losses
+from byhand.data import Dataset
 from byhand.estimator.base import Array, NeuralNetwork
 from byhand.estimator.parameters import goes_step_by_step
 from byhand.inference import Loss
@@ -39,7 +40,6 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
 
     _parameter_constraints = {  # noqa: RUF012 (as scikit-learn has it)
         **NeuralNetwork._parameter_constraints, "loss": [StrOptions(set(LOSSES)), callable]}
-    _numeric = True
 
     def __init__(self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,), activation: Any = "relu", *,
                  solver: Any = "adam", alpha: float = 0.0001, batch_size: Any = "auto",
@@ -72,8 +72,9 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
     # --- targets ------------------------------------------------------------------------------------------------------
 
     def _targets(self, y: Any, known: bool, name: str = "y") -> Array:
-        if y.dtype.kind not in "fiub":
-            raise ValueError(f"{name} has to be numbers, and is an array of {y.dtype}.")
+        if hasattr(y, "toarray"):
+            raise ValueError(f"{name} is a sparse matrix, and a regressor needs all of its numbers: {name}.toarray().")
+        y = numbers(y, name)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns: int = y.shape[1] if y.ndim == 2 else 0
@@ -82,6 +83,14 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
                              f"{f'{self._columns} columns' if self._columns else 'one number a sample'}.")
         self._columns: int = columns
         return np.asarray(y)
+
+    def _sets(self, rows: Any, targets: Array, weights: Array | None,
+              validation: tuple[Any, Any, Any]) -> tuple[Dataset, Dataset | None]:
+        train, judge = super()._sets(rows, targets, weights, validation)
+        if judge is not None and len(judge) < 2 and self.early_stopping in (True, "score"):
+            raise ValueError("X_val has one row that counts, and a score (R²) needs two at least; give more, or stop "
+                             "by the loss, early_stopping='loss'.")
+        return train, judge
 
     def _allowed_outputs(self) -> tuple[int, ...]:
         return (max(1, self._columns),)
@@ -100,4 +109,19 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
 
     def _validation_score(self, outputs: Array, targets: Array, weights: Array | None) -> float:
         values = np.exp(outputs) if self.out_activation_ == "exp" else outputs
-        return float(r2_score(targets, values, sample_weight=weights)) if np.isfinite(values).all() else float("nan")
+        if len(values) < 2 or not np.isfinite(values).all():
+            return float("nan")
+        return float(r2_score(targets, values, sample_weight=weights))
+
+
+def numbers(y: Array, name: str) -> Array:
+    """The targets as finite numbers; objects may be some. Raises ValueError, with this name, for what is none."""
+    try:
+        found = y.astype(np.float64) if y.dtype.kind == "O" else y
+    except (TypeError, ValueError):
+        found = y
+    if found.dtype.kind not in "fiub":
+        raise ValueError(f"{name} has to be numbers, and is an array of {y.dtype}; convert it, or take "
+                         "NeuralNetworkClassifier if these are classes.")
+    assert_all_finite(found, input_name=name)
+    return found

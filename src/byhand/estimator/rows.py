@@ -20,6 +20,23 @@ Array = np.ndarray[Any, Any]
 BLOCK = 4096  # rows that are looked at at a time
 
 
+def check_frames(**given: Any) -> None:
+    """Raises ValueError for a frame without columns, and for one of polars whose rows are still to be computed."""
+    for name, table in given.items():
+        if type(table).__name__ == "LazyFrame":
+            raise ValueError(f"{name} is a LazyFrame, whose rows are not there yet; give {name}.collect().")
+        if hasattr(table, "columns") and len(table.columns) == 0:
+            raise ValueError(f"{name} is a frame without columns; give it one at least.")
+
+
+def fit_float32(X: Any) -> bool:
+    """Whether all that rows of this kind can hold fits into a float32, to the bit. A frame's columns may be of several
+    kinds."""
+    kinds = ([X[name].head(0).to_numpy().dtype for name in getattr(X, "columns", ())] if hasattr(X, "head")
+             else [getattr(X, "dtype", None)])
+    return all(isinstance(kind, np.dtype) and np.can_cast(kind, np.float32) for kind in kinds)
+
+
 class Sparse(OnDisk):
     """Rows of a sparse matrix, each of which becomes an array when its batch is due: what is mostly zero need not be in
     memory as zeros."""
