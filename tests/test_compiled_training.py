@@ -111,6 +111,12 @@ def test_looking_changes_nothing(name, batch_size, two_threads):
     assert [dict(r) | {"seconds": 0} for r in run.history] == [dict(r) | {"seconds": 0} for r in seen.history]
 
 
+@pytest.mark.parametrize("name", ["features", "batch norms"])
+def test_one_value_a_channel_has_no_variance(name):
+    with pytest.raises(ValueError, match="more than one value for each channel in training"):
+        trained(name=name, batch_size=1)
+
+
 @pytest.mark.parametrize("optimizer", ["groups", "decay for matrices"])
 def test_looking_changes_nothing_of_what_groups_do(optimizer):
     assert bits(trained(optimizer=optimizer)[0]) == bits(trained([Looks()], optimizer=optimizer)[0])

@@ -88,7 +88,7 @@ class Learner:
         each step."""
         optimizer, inputs = self.optimizer, loader.dataset.inputs
         plain = (type(inputs) is np.ndarray and inputs.flags.c_contiguous and inputs.dtype in (np.uint8, loader.dtype)
-                 and loader.augment is None)
+                 and loader.augment is None and not self.too_few(loader.batch_size))
         free = (self.loss is not None and optimizer.clip_norm is None and optimizer.rule is not None
                 and all(group.settings["max_norm"] is None for group in optimizer.groups))
         if not (plain and free):
