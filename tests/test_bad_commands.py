@@ -292,8 +292,10 @@ def test_nobody_need_listen_to_the_end(words, away):
     ("byhand nope --json 2>&- | head -c 12; echo ${PIPESTATUS[0]}", '{"version": 2\n'),
     ("byhand nope 2>/dev/full; echo $?", "2\n"),
     ("byhand nope --json >/dev/full 2>&1; echo $?", "2\n"),
-    ("byhand recipes 2>&1 >/dev/full; echo $?", "byhand: No space left on device.\n1\n"),
-    ("byhand data info mini --json 2>&1 >/dev/full; echo $?", "byhand: No space left on device.\n1\n"),
+    ("byhand recipes 2>&1 >/dev/full; echo $?",
+     "byhand: cannot go on: No space left on device; --debug shows where.\n1\n"),
+    ("byhand data info mini --json 2>&1 >/dev/full; echo $?",
+     "byhand: cannot go on: No space left on device; --debug shows where.\n1\n"),
     ("byhand train relu-10 --data mini --epochs 3 --out run 2>&1 | (head -c 7; echo); echo ${PIPESTATUS[0]}",
      "relu-10\n1\n"),
 ])

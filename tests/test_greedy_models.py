@@ -22,7 +22,9 @@ def test_a_key_that_stands_twice_is_found_at_once_among_many():
     ("LayerNorm", "normalized_shape", 1_000_000), ("LayerNorm", "normalized_shape", [2, 500_000])])
 def test_a_norm_sets_nothing_aside_on_the_word_of_a_file(norm, option, size, tmp_path):
     path = tmp_path / "bad.safetensors"
-    metadata = {"format": "byhand", "version": "1", "architecture": json.dumps({"type": norm, option: size})}
+    facts = {"architecture": {"type": norm, option: size}, "input_shape": [4], "preprocessing": None,
+             "classes": ["a", "b"], "metrics": {}}
+    metadata = {"format": "byhand", "version": "1", "recipe": "", **{key: json.dumps(it) for key, it in facts.items()}}
     path.write_bytes(to_bytes({"weight": np.zeros(275_000, np.float32)}, metadata))
     tracemalloc.start()
     try:
