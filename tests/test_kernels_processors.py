@@ -25,6 +25,6 @@ def test_kernels_for_a_lesser_processor(features):
     processor = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": features}
     host = beside("from byhand.kernels.jit.vectors import REGISTERS, VECTOR; print((VECTOR, REGISTERS))", **processor)
     assert host.stdout.strip() == str(LESSER[features]), host.stderr
-    options = [*FILES, "-q", "-k", "not program", "-p", "no:cacheprovider"]
+    options = [*FILES, "-q", "-k", "not program", "-n", "0", "-p", "no:cacheprovider"]
     tests = beside(f"import pytest, sys; sys.exit(pytest.main({options!r}))", **processor)
     assert tests.returncode == 0 and " passed" in tests.stdout, tests.stdout[-5000:] + tests.stderr[-5000:]

@@ -52,7 +52,6 @@ def test_every_block_is_run_by_a_test():
     assert others and all(line.startswith("byhand ") for line in others)
 
 
-@pytest.mark.slow
 def test_programs_print_what_the_page_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, value in markdown.OFFLINE.items():
