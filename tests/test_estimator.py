@@ -208,7 +208,8 @@ def test_callbacks_listen_and_may_end_training():
     assert net.n_iter_ == 3 and net.stopped_ == "three are enough"
 
 
-@pytest.mark.parametrize("loss", ["absolute_error", "huber", pytest.param(partial(losses.huber, delta=0.5), id="delta")])
+@pytest.mark.parametrize("loss", ["absolute_error", "huber", partial(losses.huber, delta=0.5)],
+                         ids=["absolute_error", "huber", "partial"])
 def test_more_ways_to_be_wrong(loss):
     net = regressor(loss=loss, max_iter=200, learning_rate_init=0.02).fit(X_NUMBERS, Y_NUMBERS)
     assert net.score(X_NUMBERS, Y_NUMBERS) > 0.9

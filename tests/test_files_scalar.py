@@ -1,6 +1,7 @@
 """The JSON of scalar networks: what is written comes back. (What is refused: test_bad_models.py.)"""
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from byhand import scalar
 from byhand.data import read_idx
 from byhand.files.scalar_json import read_scalar_json, write_scalar_json
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(os.environ.get("BYHAND_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 PUBLISHED = SHARED / "scalar-net" / "t1.wt"
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
@@ -67,7 +68,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path):
 
 # --- the published weights --------------------------------------------------------------------------------------------
 
-@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published weights are not beside the repository")
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="the published weights are not there")
 def test_the_published_weights_read_7487_of_10_000_test_images():
     net = read_scalar_json(PUBLISHED)
     assert net.sizes == [728, 10, 10]
