@@ -77,6 +77,7 @@ def trained(model=None, **changes):
     ({"epochs": 1.5}, "fit needs epochs to be a whole number of at least 1, got 1.5"),
     ({"epochs": True}, "fit needs epochs to be a whole number of at least 1, got True"),
     ({"augment": lambda images, rng: images, "shuffle": False}, "cannot augment without shuffling"),
+    ({"augment": lambda images, rng: np.repeat(images, 2, axis=0)}, r"given images of shape \(17, 4\), and returned"),
     ({"loss": lambda outputs, targets: 1.0}, "returns a Tensor with one number, .*; this one returned 1.0"),
     ({"loss": lambda outputs, targets: outputs}, r"one number, .*; this one returned shape \(17, 3\)"),
     ({"rng": 0}, r"rng is a NumPy generator, for example np.random.default_rng\(0\), not 0"),

@@ -77,6 +77,15 @@ def test_augmentation_comes_before_normalization_and_draws_from_the_rng():
     np.testing.assert_array_equal(inputs, Normalize()(data.inputs[targets] // 2))
 
 
+@pytest.mark.parametrize("augment", [
+    lambda batch, rng: np.concatenate([batch, batch]), lambda batch, rng: batch[:2], lambda batch, rng: batch[:0],
+    lambda batch, rng: np.pad(batch, ((0, 0), (0, 0), (1, 1), (1, 1))), lambda batch, rng: batch.swapaxes(1, 3),
+    lambda batch, rng: None, lambda batch, rng: batch.astype(str)])
+def test_augmentation_keeps_the_shape(augment):
+    with pytest.raises(ValueError, match="given images of shape .* and returned .*; it must return as many"):
+        next(iter(Loader(images(), 3, rng=np.random.default_rng(0), augment=augment)))
+
+
 def test_the_same_seed_gives_the_same_bits():
     def one_pass():
         loader = Loader(images(), 3, rng=np.random.default_rng(5), normalize=Normalize(0.1, 0.3), augment=Affine())

@@ -6,7 +6,6 @@ that are in order already are handed out as views: nothing is copied that need n
 `numpy.memmap` far larger than memory, because no step ever touches more than the batch.
 """
 
-import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -129,10 +128,11 @@ class Loader:
 
     `batch_size`: samples a batch; None is the whole data set in one. The last batch may be smaller, unless
     `drop_last`. `rng`: shuffles anew for every pass, and is what `augment` draws from; without it the order is kept.
-    `augment`: `(images, rng) -> images`, before normalization. `normalize`: without it inputs are only converted.
-    `dtype`: of inputs, of weights, and of targets that are not whole numbers.
+    `augment`: `(images, rng) -> images` of the same shape, before normalization. `normalize`: without it inputs are
+    only converted. `dtype`: of inputs, of weights, and of targets that are not whole numbers.
 
-    Raises ValueError for an empty data set, a batch size under 1, an `augment` without `rng`, or no batch at all.
+    Raises ValueError for an empty data set, a batch size under 1, an `augment` without `rng` or with images of another
+    shape, or no batch at all.
     """
 
     def __init__(
@@ -188,8 +188,7 @@ class Loader:
         as `most()` says then, or as there are left."""
         order, first = self._left_off or (self._order(), 0)
         self._left_off = None
-        if order is None:
-            order = np.arange(len(self.dataset))
+        order = np.arange(len(self.dataset)) if order is None else order
         while first < len(self):
             start, first = first, min(first + max(1, most()), len(self))
             self.position = first
@@ -249,7 +248,7 @@ class Loader:
         else:
             inputs = np.asarray(inputs[rows])
             if self.augment is not None and self.rng is not None:
-                inputs = self.augment(inputs, self.rng)
+                inputs = augmented(self.augment, inputs, self.rng)
             if self.normalize is not None:
                 inputs = self.normalize(inputs, self.dtype)
         targets = np.asarray(self.dataset.targets[rows])
@@ -259,11 +258,17 @@ class Loader:
         return inputs.astype(self.dtype, copy=False), targets, weights
 
 
+def augmented(augment: Callable[[Array, np.random.Generator], Array], images: Array, rng: np.random.Generator) -> Array:
+    """What `augment` makes of a batch. Raises ValueError unless it is as many pictures of the same size: whoever comes
+    after relies on it."""
+    changed = np.asarray(augment(images, rng))
+    if changed.shape != images.shape or changed.dtype.kind not in "fiub":
+        raise ValueError(f"augment was given images of shape {images.shape}, and returned {changed.dtype} of shape "
+                         f"{changed.shape}; it must return as many, of the same shape, in numbers")
+    return changed
+
+
 def _positive(batch_size: int) -> int:
-    try:
-        size = operator.index(batch_size)
-    except TypeError:
-        size = 0
-    if isinstance(batch_size, bool) or size < 1:
+    if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size is a whole number of at least 1, or None for all at once, not {batch_size!r}")
-    return size
+    return int(batch_size)
