@@ -82,7 +82,7 @@ def test_augmentation_comes_before_normalization_and_draws_from_the_rng():
     lambda batch, rng: np.pad(batch, ((0, 0), (0, 0), (1, 1), (1, 1))), lambda batch, rng: batch.swapaxes(1, 3),
     lambda batch, rng: None, lambda batch, rng: batch.astype(str)])
 def test_augmentation_keeps_the_shape(augment):
-    with pytest.raises(ValueError, match="given images of shape .* and returned .*; it must return as many"):
+    with pytest.raises(ValueError, match=r"given images of shape .* and returned .*; it must return as many"):
         next(iter(Loader(images(), 3, rng=np.random.default_rng(0), augment=augment)))
 
 

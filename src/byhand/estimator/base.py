@@ -9,6 +9,9 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,25 +19,36 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from byhand import nn, optim
+from byhand import losses, nn, optim
 from byhand.callbacks import Callback, Schedule
 from byhand.data import Dataset
 from byhand.estimator import network
 from byhand.estimator.lbfgs import minimize
 from byhand.estimator.learned import Learned
 from byhand.estimator.parameters import Parameters
-from byhand.estimator.rows import check_frames, fit_float32, held_out, samples
+from byhand.estimator.rows import check_frames, fingerprint, fit_float32, held_out, samples
 from byhand.estimator.stopping import Progress
 from byhand.history import History
 from byhand.inference import Answers, Loss, precision
 from byhand.nn.layers import BatchNorm, BatchNorm1d
+from byhand.tensor import Tensor
 from byhand.train import fit
 
 Array = np.ndarray[Any, Any]
 
 
+def in_one_shape(loss: Loss, outputs: Tensor, targets: Array, **weights: Any) -> Tensor:
+    """A loss of numbers: the outputs (n, 1) of a network become (n,) where its targets are. Their difference would be
+    a table (n, n) otherwise, and no error."""
+    single = targets.ndim == 1 and outputs.shape[1:] == (1,)
+    return loss(outputs.reshape(targets.shape) if single else outputs, targets, **weights)
+
+
 class NeuralNetwork(Learned, Parameters):
     """A network as an estimator of scikit-learn: what classifier and regressor have in common."""
+
+    _optimizer: optim.Optimizer | None
+    _yardstick: str
 
     # --- what a classifier and a regressor do differently -------------------------------------------------------------
 
@@ -78,9 +92,11 @@ class NeuralNetwork(Learned, Parameters):
         sample_weight: (n,), how much each row counts; 0 is the same as leaving it out. X_val, y_val, sample_weight_val:
         rows to judge by after each epoch, which are not learned from; without them, and with early_stopping, a part
         of X is held out. Raises ValueError for what does not fit. Warns with ConvergenceWarning if max_iter epochs were
-        not enough. Ctrl-C ends training with a warning, and what was learned stays.
+        not enough. Ctrl-C ends training with a warning, and what was learned stays. Whatever is raised, the estimator
+        is as it was before.
         """
-        return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        with self._as_before_if_it_fails():
+            return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, validation: tuple[Any, Any, Any],
                one_epoch: bool = False) -> Any:
@@ -99,6 +115,20 @@ class NeuralNetwork(Learned, Parameters):
         else:
             self._train(train, judge, one_epoch)
         return self
+
+    @contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        """What is refused in the middle, or goes wrong in training, takes nothing with it that was learned before."""
+        before, there = dict(vars(self)), hasattr(self, "model_")
+        weights, version = (self.model_.state_dict(), self._version()) if there else ({}, 0)
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before
+            if there and self._version() != version:  # steps were taken, and what the optimizer remembers is of these
+                self.model_.load_state_dict(weights)
+                self._left, self._optimizer = self._version(), None
+            raise
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
@@ -158,15 +188,26 @@ class NeuralNetwork(Learned, Parameters):
             judge = rows[held], targets[held], None if weights is None else weights[held]
             rows, targets, weights = rows[~held], targets[~held], None if weights is None else weights[~held]
         self._meet(targets, weights)
-        weights = self._weighted(targets, weights)
-        if weights is not None and not weights.all():  # of a class that does not count
-            counts = weights > 0
-            if not counts.any():
-                raise ValueError("class_weight leaves no sample with a weight above 0: there is nothing to learn from.")
-            rows, targets, weights = rows[counts], targets[counts], weights[counts]
+        rows, targets, weights = self._counting(rows, targets, weights, "learn from")
         self._mean_weight = 1.0 if weights is None else float(weights.mean())
         train = self._dataset(rows, targets, weights)
-        return train, None if judge is None else self._dataset(*judge[:2], self._weighted(*judge[1:]))
+        if judge is None:
+            return train, None
+        yardstick = fingerprint(*judge)
+        if yardstick != self._yardstick:  # a score on other rows is no better and no worse
+            self._forget_the_best()
+            self._yardstick = yardstick
+        return train, self._dataset(*self._counting(*judge, "judge by"))
+
+    def _counting(self, rows: Any, targets: Array, weights: Array | None, why: str) -> tuple[Any, Array, Array | None]:
+        """Without the rows of a class that does not count."""
+        weights = self._weighted(targets, weights)
+        if weights is None or weights.all():
+            return rows, targets, weights
+        counts = weights > 0
+        if not counts.any():
+            raise ValueError(f"class_weight leaves no sample with a weight above 0: there is nothing to {why}.")
+        return rows[counts], targets[counts], weights[counts]
 
     def _dataset(self, rows: Any, targets: Array, weights: Array | None) -> Dataset:
         """Weights that are all alike are left out: there is a quicker way without any."""
@@ -197,7 +238,7 @@ class NeuralNetwork(Learned, Parameters):
         self.n_outputs_ = network.check_answers(model, shape, allowed, self._purpose())
         self.model_, self._answers = model, Answers()
         self._layers, self._left = self._layers_asked_for(), self._version()
-        self._optimizer: optim.Optimizer | None = None
+        self._optimizer = None
         self.n_iter_, self.t_, self.loss_ = 0, 0, math.inf
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -208,6 +249,7 @@ class NeuralNetwork(Learned, Parameters):
         self.stopped_ = ""
         self._watched, self._best_value, self._best_tie, self._without_gain = "", -math.inf, math.inf, 0
         self._best_weights: dict[str, Array] | None = None
+        self._yardstick = ""
 
     def _version(self) -> int:
         """A number that grows with every change of the weights."""
@@ -221,22 +263,26 @@ class NeuralNetwork(Learned, Parameters):
 
     def _train(self, train: Dataset, judge: Dataset | None, one_epoch: bool) -> None:
         """Learn by steps, as long as it is worth it or for one epoch."""
-        if self._version() != self._left:  # somebody has set weights, from which to go on
+        stands_alone = not (one_epoch or self.early_stopping)  # its losses are compared with each other only
+        if stands_alone or self._version() != self._left:  # or somebody has set weights, from which to go on
             self._forget_the_best()
         samples, batch = len(train), self._batch_size(len(train))
         self._check_batch(batch)
         if not one_epoch or self._optimizer is None:
             self._optimizer = self._new_optimizer(self.model_.parameters(), self._l2(batch))
+        elif isinstance(self.solver, str):  # alpha may have changed, and so may the number of samples that share it
+            matrices = self._optimizer.groups[0].settings
+            matrices.update({"weight_decay": self.alpha} if "weight_decay" in matrices else {"l2": self._l2(batch)})
         if judge is not None and self.validation_scores_ is None:
             self.validation_scores_, self.best_validation_score_ = [], -math.inf
-        progress = Progress(self, judge)
+        progress = Progress(self, judge, comes_back=bool(self.early_stopping) or not one_epoch)
         callbacks: list[Callback] = [progress, *self.callbacks]
         if not isinstance(self.learning_rate, str):
             callbacks.append(Schedule(self.learning_rate))
         lonely = samples > batch and samples % batch == 1  # a batch of one has no variance
         normalizes = any(isinstance(layer, BatchNorm) for _, layer in self.model_.named_modules())
         try:
-            run = fit(self.model_, train, loss=self._loss(), optimizer=self._optimizer, rng=self._rng,
+            run = fit(self.model_, train, loss=self._own_loss(), optimizer=self._optimizer, rng=self._rng,
                       epochs=1 if one_epoch else self.max_iter, batch_size=batch, shuffle=self.shuffle,
                       drop_last=lonely and normalizes, validation=judge, augment=self.augment, callbacks=callbacks)
         except KeyboardInterrupt:
@@ -247,7 +293,7 @@ class NeuralNetwork(Learned, Parameters):
         if run.failed:
             raise ValueError(f"training failed: {run.stopped}")
         self.stopped_ = run.stopped
-        if self._best_weights is not None and (run.stopped or (self.early_stopping and not one_epoch)):
+        if progress.comes_back and self._best_weights and (run.stopped or (self.early_stopping and not one_epoch)):
             self.model_.load_state_dict(self._best_weights)
         self._left = self._version()
         if run.epoch == self.max_iter and not (run.stopped or one_epoch) and isinstance(self.learning_rate, str):
@@ -259,12 +305,18 @@ class NeuralNetwork(Learned, Parameters):
         self._check_batch(len(train))
         self._forget_the_best()
         self.loss_curve_ += minimize(
-            self.model_, self._loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
+            self.model_, self._own_loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
             calls=self.max_fun, tolerance=self.tol, verbose=bool(self.verbose))
         self.loss_ = self.loss_curve_[-1]
         self.best_loss_ = min(self.loss_curve_)
         self.n_iter_ = len(self.loss_curve_)
         self.t_ += len(train) * self.n_iter_
+
+    def _own_loss(self) -> Loss:
+        """The loss; one of the user's own gets outputs of the shape of its targets, if that can be."""
+        loss = self._loss()
+        own = isinstance(self.loss, str) or getattr(loss, "func", loss) in vars(losses).values()
+        return loss if own else partial(in_one_shape, loss)
 
     def _check_batch(self, rows: int) -> None:
         """Raises ValueError for batches of one row, if they are to be normalized."""

@@ -65,19 +65,21 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         """One more epoch, on these samples. classes: all that there will ever be, needed the first time.
 
         With early_stopping, `stopped_` says when enough is enough: the network then has its best weights back, and
-        whoever goes on has a new count. Otherwise as `fit`.
+        whoever goes on has a new count. Only what is judged by the same rows is compared; so where each call has other
+        ones, it does not stop. Otherwise as `fit`.
         """
         self._validate_params()
         check_frames(y=y)
         if self.class_weight == "balanced":
             raise ValueError("partial_fit does not know how many samples each class will have, which "
                              "class_weight='balanced' has to; give the weights as a dict.")
-        if _check_partial_fit_first_call(self, classes):
-            self._several = type_of_target(y).startswith("multilabel")
-            self._sparse_labels = False
-            if self._several:
-                self.classes_ = np.arange(np.shape(y)[1])
-        return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
+        with self._as_before_if_it_fails():
+            if _check_partial_fit_first_call(self, classes):
+                self._several = type_of_target(y).startswith("multilabel")
+                self._sparse_labels = False
+                if self._several:
+                    self.classes_ = np.arange(np.shape(y)[1])
+            return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
 
     # --- labels and numbers -------------------------------------------------------------------------------------------
 

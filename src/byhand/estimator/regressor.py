@@ -58,9 +58,11 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
         """One more epoch, on these samples.
 
         With early_stopping, `stopped_` says when enough is enough: the network then has its best weights back, and
-        whoever goes on has a new count. Otherwise as `fit`.
+        whoever goes on has a new count. Only what is judged by the same rows is compared; so where each call has other
+        ones, it does not stop. Otherwise as `fit`.
         """
-        return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
+        with self._as_before_if_it_fails():
+            return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val), one_epoch=True)
 
     def predict(self, X: Any) -> Array:
         """The value of each row, (n,) or (n, outputs)."""
@@ -102,7 +104,10 @@ class NeuralNetworkRegressor(RegressorMixin, NeuralNetwork):
     def out_activation_(self) -> str:
         """What makes values of the outputs: "identity", or "exp" for loss="poisson"."""
         self._fitted_model()
-        return "exp" if self.loss == "poisson" else "identity"
+        return str(self._layers["loss"])
+
+    def _layers_asked_for(self) -> dict[str, Any]:
+        return {**super()._layers_asked_for(), "loss": "exp" if self.loss == "poisson" else "identity"}
 
     def _loss(self) -> Loss:
         return LOSSES[self.loss] if isinstance(self.loss, str) else self.loss

@@ -9,6 +9,7 @@ times and three equal rows are the same, and a row that comes again (in another 
 from __future__ import annotations
 
 import math
+from hashlib import sha256
 from typing import Any, cast
 
 import numpy as np
@@ -107,3 +108,9 @@ def held_out(X: Any, strata: Array, weights: Array | None, fraction: float, rng:
     mask = np.zeros(len(order), bool)
     mask[order] = np.repeat(chosen, np.diff(np.append(new_row, len(order))))
     return mask
+
+
+def fingerprint(X: Any, *beside: Array | None) -> str:
+    """A text for these rows, and the targets and weights beside them, that others do not have."""
+    parts = [numbers_of(X, np.random.default_rng(0)), *(part for part in beside if part is not None)]
+    return sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()

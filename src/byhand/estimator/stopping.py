@@ -23,10 +23,11 @@ LEAST_RATE = 1e-6
 
 class Progress(Callback):
     """Notes how an estimator learns, in the attributes that MLPClassifier has, and ends the run when it no longer
-    does. It listens to every run of its estimator, so that a warm start and `partial_fit` go on counting."""
+    does. It listens to every run of its estimator, so that a warm start and `partial_fit` go on counting. The best
+    weights are kept where they are to come back: not where each epoch learns from other rows and is judged by them."""
 
-    def __init__(self, estimator: Any, judge: Dataset | None) -> None:
-        self.estimator, self.judge = estimator, judge
+    def __init__(self, estimator: Any, judge: Dataset | None, comes_back: bool) -> None:
+        self.estimator, self.judge, self.comes_back = estimator, judge, comes_back
         self.run: Run | None = None
 
     def on_train_begin(self, run: Run) -> None:
@@ -60,9 +61,10 @@ class Progress(Callback):
         net._without_gain = 0 if gained else net._without_gain + 1
         loss = net.validation_loss_curve_[-1] if net.early_stopping else 0.0
         if value > net._best_value or (value == net._best_value and loss < net._best_tie):
-            net._best_value, net._best_tie, net._best_weights = value, loss, run.model.state_dict()
+            net._best_value, net._best_tie = value, loss
+            net._best_weights = run.model.state_dict() if self.comes_back else None
         if not net.early_stopping:
-            net.best_loss_ = -net._best_value
+            net.best_loss_ = min(net.loss_curve_)
         if net.validation_scores_:
             net.best_validation_score_ = max(net.best_validation_score_, net.validation_scores_[-1])
         if net._without_gain <= net.n_iter_no_change:
