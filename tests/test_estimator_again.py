@@ -115,13 +115,14 @@ class Late(bh.callbacks.Callback):
     lambda net: net.set_params(warm_start=True, solver="sgd", learning_rate_init=1e300).fit(X, Y)])
 def test_what_fails_takes_nothing_with_it(again):
     net = classifier().fit(X, Y)
-    before, curve = net.predict_proba(X), len(net.history_)
+    before, curves = net.predict_proba(X), (list(net.history_), list(net.loss_curve_))
     with pytest.raises((ValueError, RuntimeError, TypeError)):
         again(net)
     np.testing.assert_array_equal(net.predict_proba(X), before)
     assert net.classes_.tolist() == [0, 1, 2] and net.n_features_in_ == 4
+    assert (list(net.history_), net.loss_curve_) == curves and len(net.loss_curve_) == net.n_iter_
     net.set_params(callbacks=(), warm_start=False, solver="adam", learning_rate_init=0.05).partial_fit(X, Y)
-    assert len(net.history_) >= curve
+    assert len(net.history_) == len(curves[0]) + 1
 
 
 def test_what_is_refused_does_not_cost_the_memory_of_the_optimizer():

@@ -119,7 +119,9 @@ class NeuralNetwork(Learned, Parameters):
     @contextmanager
     def _as_before_if_it_fails(self) -> Iterator[None]:
         """What is refused in the middle, or goes wrong in training, takes nothing with it that was learned before."""
-        before, there = dict(vars(self)), hasattr(self, "model_")
+        before = {name: copy.copy(value) if name.endswith("_") and isinstance(value, list) else value  # those grow
+                  for name, value in vars(self).items()}
+        there = hasattr(self, "model_")
         weights, version = (self.model_.state_dict(), self._version()) if there else ({}, 0)
         try:
             yield
