@@ -122,9 +122,14 @@ def test_the_table_that_compares_both_has_medians_and_means_with_their_spread(mo
     script = importlib.import_module("measure_estimator")
     mine = [script.Round(seconds, epochs, right) for seconds, epochs, right in
             [(2.0, 50, 0.96), (1.0, 60, 0.98), (30.0, 70, 0.97)]]
-    text = script.table({"ours": mine, "theirs": [script.Round(6.0, 9, 0.5)] * 3}, 1000).splitlines()
-    assert text[2:4] == ["| `ours` | 2.0 | 60 | 97.00 ± 1.00 % |", "| `theirs` | 6.0 | 9 | 50.00 ± 0.00 % |"]
-    assert text[-1].startswith("3.0 times as fast: 1,000 images of MNIST, 3 rounds in turns")
+    theirs = [script.Round(6.0, 9, 0.5)] * 3
+    found = {"float32": {"ours": mine, "theirs": theirs}, "float64": {"ours": theirs, "theirs": mine}}
+    text = script.table(found, 1000)
+    assert text.splitlines()[2:5] == [
+        "| `ours` | float32 | 2.0 | 60 | 0.040 s | 97.00 ± 1.00 % |",
+        "| `theirs` | float32 | 6.0 | 9 | 0.667 s | 50.00 ± 0.00 % |",
+        "| `ours` | float64 | 6.0 | 9 | 0.667 s | 50.00 ± 0.00 % |"]
+    assert "\n3.0 times as fast in float32 and 0.3 times as fast in float64: 1,000 images of MNIST, 3 rounds" in text
 
 
 def test_it_warns_as_theirs():
