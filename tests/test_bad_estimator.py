@@ -141,10 +141,11 @@ def linear(inputs, outputs):
     (lambda: numbers(loss=losses.cross_entropy).fit(X, X[:, 0]), "classes must be integers, got float64"),
     (lambda: net(loss=partial(losses.cross_entropy, label_smoothing=2)).fit(X, Y), "label_smoothing is a part"),
     # what is too little to stop by
-    (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*give X_val"),
+    (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*or X_val and y_val\.$"),
+    (lambda: net(early_stopping=True).fit(X[[0, 1] * 15], Y[[0, 1] * 15]), r"n_samples=30, 2 of them different, valid"),
     (lambda: numbers(early_stopping=True).fit(X, X[:, 0], X_val=X[:1], y_val=X[:1, 0]),
      r"X_val has one row that counts, and a score \(R²\) needs two at least; give more, or stop by the loss"),
-    (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "Increase validation_fraction or the data"),
+    (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "; increase validation_fraction, or"),
 ])
 def test_one_clear_sentence(call, says):
     with pytest.raises(ValueError, match=says) as error:

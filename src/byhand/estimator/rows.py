@@ -74,7 +74,7 @@ def numbers_of(X: Any, rng: np.random.Generator) -> Array:
 
 def bits(values: Array) -> Array:
     """The bits of numbers. Round ones have theirs at the upper end only, so the upper half is mixed into the lower."""
-    wide = np.ascontiguousarray(values, np.float64).view(np.uint64)
+    wide = (np.ascontiguousarray(values, np.float64) + 0.0).view(np.uint64)  # + 0.0 makes 0.0 of -0.0
     return np.asarray(wide ^ (wide >> np.uint64(32)))
 
 
@@ -101,9 +101,10 @@ def held_out(X: Any, strata: Array, weights: Array | None, fraction: float, rng:
     chosen = (middle < fraction) | (np.argsort(np.argsort(middle, kind="stable")) < 2)
     chosen[last] = False
     if np.count_nonzero(chosen) < 2 or fraction == 0:
-        raise ValueError(f"early_stopping found too few rows to hold out (n_samples={len(order)}, validation_fraction="
-                         f"{fraction:g}): two different ones are needed, besides one of each class to learn from. "
-                         "Increase validation_fraction or the data, or give X_val and y_val.")
+        raise ValueError(f"early_stopping found too few rows to hold out (n_samples={len(order)}, {len(share)} of them "
+                         f"different, validation_fraction={fraction:g}): two different ones are needed, besides one of "
+                         "each class to learn from; increase validation_fraction, or give more different rows, or "
+                         "X_val and y_val.")
     mask = np.zeros(len(order), bool)
     mask[order] = np.repeat(chosen, np.diff(np.append(new_row, len(order))))
     return mask
