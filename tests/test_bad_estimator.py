@@ -1,7 +1,5 @@
 """What the scikit-learn estimators say to what they cannot use: one sentence each, that says what to do."""
 
-import pickle
-import threading
 from functools import partial
 
 import numpy as np
@@ -10,8 +8,6 @@ import pytest
 pytest.importorskip("sklearn")
 
 from scipy.sparse import csr_matrix
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 
 import byhand as bh
 from byhand import losses
@@ -23,13 +19,6 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 4)), RNG.integers(0, 3, 30)
 LABELS = RNG.integers(0, 2, (30, 3))
 PICTURES = RNG.normal(size=(30, 1, 2, 2))
-
-
-class Locked(Callback):
-    """A callback that no process can give to another."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
 
 
 def net(**options):
@@ -239,14 +228,6 @@ def test_what_there_is_not():
     assert "only available for stochastic optimizers" in str(error.value.__cause__)
     with pytest.raises(AttributeError, match="this NeuralNetworkClassifier has not been fitted yet"):
         net().coefs_  # noqa: B018
-
-
-@pytest.mark.parametrize("call", [
-    pickle.dumps, clone,
-    lambda net: GridSearchCV(net, {"alpha": [0.1, 0.2]}, cv=2, n_jobs=2).fit(X, Y)], ids=["pickle", "clone", "search"])
-def test_what_cannot_be_copied_or_sent_is_named(call):
-    with pytest.raises(pickle.PicklingError, match=r"Locked.* in callbacks can neither be copied nor go .*; leave it"):
-        call(net(callbacks=[Locked()]))
 
 
 def test_without_scikit_learn_it_says_what_to_install():
