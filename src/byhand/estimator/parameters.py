@@ -11,7 +11,6 @@ import math
 import pickle
 import warnings
 from collections.abc import Callable
-from functools import partial
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -47,17 +46,12 @@ def goes_step_by_step(estimator: Parameters) -> bool:
     return True
 
 
-def function_of(value: Any) -> Any:
-    """The function that a partial fills in, and anything else itself."""
-    return value.func if isinstance(value, partial) else value
-
-
 def check_call(name: str, value: Any) -> None:
     """Raises ValueError for a function that does not take what it will be given, or is none."""
     if not callable(value) or isinstance(value, nn.Module):
         return
     by_place, by_name, example = CALLED[name]
-    given = function_of(value)
+    given = getattr(value, "func", value)  # what a partial fills in
     kind = given if isinstance(given, type) else type(given)
     if any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__):
         raise ValueError(f"{name} is PyTorch's {kind.__name__}, which knows nothing of byhand's Tensors; give one of "

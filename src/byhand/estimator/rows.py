@@ -9,20 +9,29 @@ times and three equal rows are the same, and a row that comes again (in another 
 from __future__ import annotations
 
 import math
+from numbers import Number
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from byhand.data.dataset import OnDisk
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 BLOCK = 4096  # rows that are looked at at a time
 
 
 def check_frames(**given: Any) -> None:
-    """Raises ValueError for a frame without columns, and for one of polars whose rows are still to be computed."""
+    """Raises ValueError for a frame without columns, for one of polars whose rows are still to be computed, and for
+    what is no table at all. (A number may be the weight of every row.)"""
     for name, table in given.items():
+        if isinstance(table, str | bytes | dict | set) or (isinstance(table, Number) and "weight" not in name):
+            raise ValueError(f"{name} is {short(repr(table))}, and has to be an array with an entry for each sample.")
+        if isinstance(table, list | tuple) and len({len(row) for row in table if isinstance(row, list | tuple)}) > 1:
+            raise ValueError(f"{name} has rows of different lengths; give all of them the same number of entries.")
+        if name in ("y", "y_val") and hasattr(table, "isna") and np.any(table.isna()):
+            raise ValueError(f"{name} has NaN or NA where something is missing; leave those rows out.")
         if type(table).__name__ == "LazyFrame":
             raise ValueError(f"{name} is a LazyFrame, whose rows are not there yet; give {name}.collect().")
         if hasattr(table, "columns") and len(table.columns) == 0:
