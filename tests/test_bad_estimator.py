@@ -1,7 +1,5 @@
 """What the scikit-learn estimators say to what they cannot use: one sentence each, that says what to do."""
 
-import pickle
-import threading
 from functools import partial
 
 import numpy as np
@@ -10,8 +8,6 @@ import pytest
 pytest.importorskip("sklearn")
 
 from scipy.sparse import csr_matrix
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 
 import byhand as bh
 from byhand import losses
@@ -23,13 +19,6 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(30, 4)), RNG.integers(0, 3, 30)
 LABELS = RNG.integers(0, 2, (30, 3))
 PICTURES = RNG.normal(size=(30, 1, 2, 2))
-
-
-class Locked(Callback):
-    """A callback that no process can give to another."""
-
-    def __init__(self):
-        self.lock = threading.Lock()
 
 
 def net(**options):
@@ -90,6 +79,8 @@ def linear(inputs, outputs):
     (lambda: net(class_weight={7: 2}).fit(X, Y), "are not in class_weight"),
     (lambda: net(class_weight={0: -1}).fit(X, Y), r"class_weight has a finite number of at least 0 .*got \{0: -1\}"),
     (lambda: net(class_weight={0: np.nan}).fit(X, Y), "class_weight has a finite number of at least 0"),
+    (lambda: net(class_weight={0: "x", 1: 1, 2: 1}).fit(X, Y), r"class_weight has a finite number .*\{0: 'x', 1: 1"),
+    (lambda: net(class_weight={0: [1, 2]}).fit(X, Y), "class_weight has a finite number of at least 0"),
     (lambda: net(warm_start=True).fit(X, Y).fit(X, Y + 1), r"does not know: \[3\]. .* warm_start the same"),
     (lambda: net(class_weight=dict.fromkeys(range(3), 0)).fit(X, Y), "there is nothing to learn from"),
     (lambda: net().fit(X, Y, X_val=X), "X_val and y_val are given together or not at all"),
@@ -140,11 +131,38 @@ def linear(inputs, outputs):
     (lambda: numbers(loss="poisson").fit(X, Y - 1), "poisson needs targets of 0 or more"),
     (lambda: numbers(loss=losses.cross_entropy).fit(X, X[:, 0]), "classes must be integers, got float64"),
     (lambda: net(loss=partial(losses.cross_entropy, label_smoothing=2)).fit(X, Y), "label_smoothing is a part"),
+    (lambda: net().fit(X, np.array([1, "a", 2.5] * 10, object)), "^y holds float and int and str, and labels are all"),
+    (lambda: net().fit(X, np.array([1, None, 2] * 10, object)), r"^y holds NoneType and int, .* rows without one\.$"),
+    (lambda: net().partial_fit(X, ["a", None] * 15, classes=["a", "b"]), "^y holds NoneType and str"),
+    (lambda: net().fit(X, Y, X_val=X, y_val=[None, "a"] * 15), "^y_val holds NoneType and str, and labels are"),
+    (lambda: net().fit(X, Y).score(X, [None, "a"] * 15), "^y holds NoneType and str"),
+    (lambda: net().fit(X, X[:, 0].astype(object)), "Unknown label type: continuous"),
+    (lambda: net().fit(X, 3), r"^y is 3, and has to be an array with an entry for each sample\.$"),
+    (lambda: net().partial_fit(X, "abc", classes=range(3)), "^y is 'abc', and has to be an array"),
+    (lambda: numbers().fit(X, {}), "^y is {}, and has to be an array"),
+    (lambda: net().fit(X, Y).predict("abc"), "^X is 'abc', and has to be an array"),
+    (lambda: net().fit(X, Y).score(X, 3), "^y is 3, and has to be an array"),
+    (lambda: net().fit([[1, 2], [3]] * 15, Y), r"^X has rows of different lengths; give all .* number of entries\.$"),
+    (lambda: net().fit(X, Y).predict([[1, 2], [3]]), "^X has rows of different lengths"),
+    (lambda: numbers().fit(X, [[1, 2], [3]] * 15), "^y has rows of different lengths"),
+    # a loss that is not for them
+    (lambda: net(loss=losses.poisson).fit(X, Y), r"^loss=poisson does not fit 3 classes: .* a logit for each class, "
+     r"and the number of the right one as the target; take losses\.cross_entropy or losses\.hinge or losses\.brier\.$"),
+    (lambda: net(loss=losses.binary_cross_entropy).fit(X, Y), "loss=binary_cross_entropy does not fit 3 classes: it"),
+    (lambda: net(loss=losses.squared_error).fit(X, Y > 1), r"^loss=squared_error does not fit 2 classes: it would be "
+     r"given logits, each with a target of 0 or 1; take losses\.binary_cross_entropy\.$"),
+    (lambda: net(loss=partial(losses.huber, delta=2)).fit(X, LABELS), "loss=huber does not fit 3 labels: it would be"),
+    (lambda: net(loss=losses.hinge).fit(X, LABELS), "loss=hinge does not fit 3 labels: it would be given logits, each"),
+    (lambda: net(loss=losses.cross_entropy, solver="lbfgs").fit(X, LABELS), "loss=cross_entropy does not fit 3 labels"),
+    (lambda: net(loss=losses.binary_cross_entropy, model=linear(4, 2)).fit(X, Y > 1), "does not fit 2 classes: it wo"),
+    (lambda: net(loss=losses.hinge, model=linear(4, 1)).fit(X, Y > 1), r"shape \(1,\), and needs \(2,\) for 2 classes"),
+    (lambda: net().fit(X, Y > 1).set_params(loss=losses.hinge).partial_fit(X, Y > 1), "loss=hinge does not fit 2 cl"),
     # what is too little to stop by
-    (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*give X_val"),
+    (lambda: net(early_stopping=True).fit(X[:3], Y[:3]), r"too few rows .*n_samples=3.*or X_val and y_val\.$"),
+    (lambda: net(early_stopping=True).fit(X[[0, 1] * 15], Y[[0, 1] * 15]), r"n_samples=30, 2 of them different, valid"),
     (lambda: numbers(early_stopping=True).fit(X, X[:, 0], X_val=X[:1], y_val=X[:1, 0]),
      r"X_val has one row that counts, and a score \(R²\) needs two at least; give more, or stop by the loss"),
-    (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "Increase validation_fraction or the data"),
+    (lambda: net(early_stopping=True, validation_fraction=0.0).fit(X, Y), "; increase validation_fraction, or"),
 ])
 def test_one_clear_sentence(call, says):
     with pytest.raises(ValueError, match=says) as error:
@@ -156,6 +174,16 @@ def test_a_single_row_to_judge_by_has_a_loss():
     watched = numbers(early_stopping="loss").fit(X, X[:, 0], X_val=X[:1], y_val=X[:1, 0])
     assert np.isfinite(watched.validation_loss_curve_).all() and np.isnan(watched.validation_scores_).all()
     assert net(early_stopping=True).fit(X, Y, X_val=X[:1], y_val=Y[:1]).n_iter_ == 2
+
+
+def test_a_column_with_gaps():
+    pandas = pytest.importorskip("pandas")
+    names = pandas.Series(["a", pandas.NA, "b"] * 10, dtype="string")
+    for y in (names, names.to_frame(), names.astype(object)):
+        for call in (lambda y: net().fit(X, y), lambda y: net().partial_fit(X, y, classes=["a", "b"]),
+                     lambda y: net().fit(X, Y).score(X, y), lambda y: numbers().fit(X, y)):
+            with pytest.raises(ValueError, match=r"^y has NaN or NA where something is missing; leave those rows"):
+                call(y)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
@@ -238,14 +266,6 @@ def test_what_there_is_not():
     assert "only available for stochastic optimizers" in str(error.value.__cause__)
     with pytest.raises(AttributeError, match="this NeuralNetworkClassifier has not been fitted yet"):
         net().coefs_  # noqa: B018
-
-
-@pytest.mark.parametrize("call", [
-    pickle.dumps, clone,
-    lambda net: GridSearchCV(net, {"alpha": [0.1, 0.2]}, cv=2, n_jobs=2).fit(X, Y)], ids=["pickle", "clone", "search"])
-def test_what_cannot_be_copied_or_sent_is_named(call):
-    with pytest.raises(pickle.PicklingError, match=r"Locked.* in callbacks can neither be copied nor go .*; leave it"):
-        call(net(callbacks=[Locked()]))
 
 
 def test_without_scikit_learn_it_says_what_to_install():

@@ -121,6 +121,15 @@ def test_class_weights_are_weights():
     assert same_weights(balanced, classifier().fit(DIGITS, LABELS, sample_weight=len(LABELS) / 10 / counts[LABELS]))
 
 
+def test_balanced_weights_are_those_of_the_classes_that_a_warm_start_sees():
+    some = LABELS < 4
+    counts = np.bincount(LABELS[some])
+    weights = some.sum() / 4 / counts[LABELS[some]]
+    one, other = (classifier(warm_start=True, max_iter=1).fit(DIGITS, LABELS) for _ in range(2))
+    one.set_params(class_weight="balanced").fit(DIGITS[some], LABELS[some], X_val=DIGITS, y_val=LABELS)
+    assert same_weights(one, other.fit(DIGITS[some], LABELS[some], sample_weight=weights))
+
+
 def test_a_class_without_weight_is_known_and_not_learned():
     weights = {label: int(label != 3) for label in range(10)}
     net = classifier(class_weight=weights, batch_norm=True, batch_size=16).fit(DIGITS, LABELS)
@@ -196,6 +205,22 @@ def test_two_classes_may_have_two_outputs():
     net = classifier(model=model, max_iter=50, learning_rate_init=0.05).fit(X, y)
     assert net.out_activation_ == "softmax" and net.score(X, y) > 0.85
     assert np.array_equal(net.decision_function(X) > 0, net.predict(X) == 1)
+
+
+@pytest.mark.parametrize("loss", [losses.cross_entropy, partial(losses.cross_entropy, label_smoothing=0.1),
+                                  losses.hinge, losses.brier], ids=["whole", "smoothed", "hinge", "brier"])
+def test_two_classes_have_two_outputs_where_the_loss_needs_one_for_each(loss):
+    X, y = make_moons(200, noise=0.1, random_state=0)
+    net = classifier(loss=loss, max_iter=100, learning_rate_init=0.02).fit(X, np.array(["moon", "new moon"])[y])
+    assert net.n_outputs_ == 2 and net.out_activation_ == "softmax" and net.decision_function(X).shape == (200,)
+    assert net.score(X, np.array(["moon", "new moon"])[y]) > 0.85
+    only = classifier(loss=loss).fit(X, np.full(200, "moon"))
+    assert (only.predict(X) == "moon").all() and (only.predict_log_proba(X) == np.zeros((200, 1))).all()
+
+
+def test_the_binary_loss_by_name_and_as_a_function_is_the_same():
+    one, other = (classifier(loss=loss).fit(DIGITS, LABELS > 4) for loss in ("log_loss", losses.binary_cross_entropy))
+    assert same_weights(one, other) and one.n_outputs_ == 1
 
 
 def test_callbacks_listen_and_may_end_training():

@@ -191,6 +191,26 @@ def test_labels_with_names():
     assert net.predict_proba(X[:1])[0, net.classes_.tolist().index(net.predict(X[:1])[0])] > 0.1
 
 
+@pytest.mark.parametrize("labels, kind", [(Y, "i"), (Y > 4, "b"), (Y / 1, "f"), (np.array(list("abcdefghij"))[Y], "O")])
+def test_labels_that_are_objects_are_what_they_hold(labels, kind):
+    objects = np.array(labels, object)
+    net, plain = clone(NET).fit(X, objects), clone(NET).fit(X, labels)
+    assert net.classes_.tolist() == plain.classes_.tolist() and net.classes_.dtype.kind == kind
+    assert net.score(X, objects) == net.score(X, labels.tolist()) == plain.score(memoryview(X), labels)
+    assert clone(NET).partial_fit(X, objects, classes=net.classes_).score(X, labels) > 0
+
+
+def test_classes_that_it_cannot_know_are_named_by_its_score():
+    net, rare = clone(NET).fit(X[Y < 8], Y[Y < 8]), np.where(Y < 8, 1.0, 0.0)
+    with pytest.warns(UserWarning, match=r"^y has classes that .* not know, whose rows count as wrong: \[8, 9\]\.$"):
+        assert net.score(X, Y) == np.mean(net.predict(X) == Y)
+    with pytest.warns(UserWarning, match=r"count as wrong: \[8, 9, 10, .* 16\]\.$"):
+        assert net.score(X, Y + 7) < 0.1
+    assert net.score(X, Y, sample_weight=rare) == net.score(X[Y < 8], Y[Y < 8])  # of the others none counts
+    labels = np.stack([Y > 4, Y < 8], axis=1).astype(int)
+    assert clone(NET).fit(X, labels).score(X, scipy.sparse.csr_matrix(labels)) > 0.5
+
+
 def test_two_classes_have_one_output():
     net = clone(NET).fit(X, Y > 4)
     assert net.n_outputs_ == 1 and net.out_activation_ == "logistic" and net.classes_.tolist() == [False, True]

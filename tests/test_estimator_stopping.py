@@ -39,6 +39,10 @@ def test_a_row_has_a_number_of_its_own():
     assert len(np.unique(numbers)) == len(distinct)
     assert len(np.unique(numbers[np.argsort(which)])) == len(distinct)
     assert np.array_equal(numbers_of(scipy.sparse.csr_array(X), np.random.default_rng(0)), numbers)
+    signed, written_out = np.where(X == 0, -0.0, X), scipy.sparse.csr_array(X + 1)  # where another has nothing
+    written_out.data = signed.ravel()
+    for same in (signed, written_out):
+        assert np.array_equal(numbers_of(same, np.random.default_rng(0)), numbers)
 
 
 @pytest.mark.parametrize("early_stopping", [True, "loss"])

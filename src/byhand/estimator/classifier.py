@@ -1,11 +1,15 @@
 """Which class is it? A network that answers with probabilities, and labels of any kind around it.
 
 Several classes have an output each, which a softmax makes probabilities of. Two classes have a single one, for the
-second of them, as in MLPClassifier; and where a sample may have several labels at once, each label has one.
+second of them, as in MLPClassifier, unless the loss needs one for each; and where a sample may have several labels at
+once, each label has one.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,13 @@ from byhand.estimator.rows import check_frames
 from byhand.inference import Loss
 from byhand.metrics import predictions, probabilities
 
+FITTING: dict[str, tuple[str, list[Any]]] = {
+    "softmax": ("a logit for each class, and the number of the right one as the target",
+                [losses.cross_entropy, losses.hinge, losses.brier]),
+    "logistic": ("logits, each with a target of 0 or 1", [losses.binary_cross_entropy]),
+}
+"""By what makes probabilities of the outputs: what a loss is given, and which of ours are for that."""
+
 
 def of_all_labels(logits: Any, targets: Any, *, sample_weights: Any = None) -> Any:
     """The binary cross-entropy, summed over the labels of a sample and averaged over the samples, as MLPClassifier has
@@ -35,7 +46,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
     """A classifier to put in the place of MLPClassifier. `Parameters` has the most of them; these are its own:
 
     loss: "log_loss", or a function (outputs, targets, sample_weights=None), whose targets are the numbers of the
-    classes, (n,), or with several labels 0 and 1, (n, labels).
+    classes, (n,), or with several labels 0 and 1, (n, labels). Two classes have one output, and two with the losses
+    of `bh.losses` that need one for each class.
     class_weight: {class: weight}, or "balanced": as much for each class, however many samples it has. The samples that
     decide when to stop count by it too; else those of a common class would decide alone.
 
@@ -75,7 +87,7 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
                              "class_weight='balanced' has to; give the weights as a dict.")
         with self._as_before_if_it_fails():
             if _check_partial_fit_first_call(self, classes):
-                self._several = type_of_target(y).startswith("multilabel")
+                self._several = np.ndim(y) == 2 and np.shape(y)[1] > 1
                 self._sparse_labels = False
                 if self._several:
                     self.classes_ = np.arange(np.shape(y)[1])
@@ -84,6 +96,7 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
     # --- labels and numbers -------------------------------------------------------------------------------------------
 
     def _targets(self, y: Any, known: bool, name: str = "y") -> Array:
+        y = labels(y, name)
         check_classification_targets(y)
         kind = type_of_target(y, input_name=name)
         if kind == "multiclass-multioutput":
@@ -113,6 +126,8 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         count = len(self.classes_)
         if self._several or count > 2:
             return (count,)
+        if getattr(self.loss, "func", self.loss) in FITTING["softmax"][1]:  # a partial's function counts
+            return (2,)
         return (1, 2) if count == 2 else (1,)
 
     def _purpose(self) -> str:
@@ -125,11 +140,14 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         return "logistic" if self._several or self.n_outputs_ == 1 else "softmax"
 
     def _loss(self) -> Loss:
-        if not isinstance(self.loss, str):
-            return self.loss
-        if self._several:
-            return of_all_labels
-        return losses.cross_entropy if self.out_activation_ == "softmax" else losses.binary_cross_entropy
+        given, fitting = FITTING[self.out_activation_]
+        if isinstance(self.loss, str):
+            return of_all_labels if self._several else fitting[0]
+        function: Any = getattr(self.loss, "func", self.loss)
+        if function in vars(losses).values() and function not in fitting:
+            raise ValueError(f"loss={function.__name__} does not fit {self._purpose()}: it would be given {given}; "
+                             f"take losses.{' or losses.'.join(one.__name__ for one in fitting)}.")
+        return self.loss
 
     def _strata(self, targets: Array) -> Array:
         return super()._strata(targets) if self._several else targets
@@ -140,10 +158,13 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         if self._several:
             raise ValueError("class_weight is for classes, of which each sample has one; where samples have several "
                              "labels, give sample_weight.")
-        self._by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[targets],
-                                              sample_weight=weights)
-        if not np.all((self._by_class >= 0) & np.isfinite(self._by_class)):
+        balanced = self.class_weight == "balanced"
+        if not (balanced or all(isinstance(w, Real) and 0 <= float(w) < math.inf for w in self.class_weight.values())):
             raise ValueError(f"class_weight has a finite number of at least 0 for each class, got {self.class_weight}.")
+        there = np.unique(targets) if balanced else np.arange(len(self.classes_))  # a warm start may see fewer classes
+        self._by_class = np.ones(len(self.classes_))
+        self._by_class[there] = compute_class_weight(self.class_weight, classes=self.classes_[there],
+                                                     y=self.classes_[targets], sample_weight=weights)
 
     def _weighted(self, targets: Array, weights: Array | None) -> Array | None:
         if self.class_weight is None:
@@ -155,6 +176,20 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         return float(np.average(right, weights=weights))
 
     # --- answers ------------------------------------------------------------------------------------------------------
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The part of the rows whose class, or all of whose labels, it says rightly. Warns of classes that it does not
+        know: of these it can say none."""
+        check_frames(y=y)
+        y = y if hasattr(y, "toarray") else labels(np.asarray(y), "y")
+        right = float(super().score(X, y, sample_weight))
+        if not self._several:
+            counted = y if sample_weight is None else y[np.asarray(sample_weight) > 0]
+            unknown = np.setdiff1d(counted, self.classes_).tolist()
+            if unknown:
+                warnings.warn("y has classes that this classifier does not know, whose rows count as wrong: "
+                              f"{unknown}.", stacklevel=2)
+        return right
 
     def predict(self, X: Any) -> Any:
         """The most probable class of each row (n,); or which labels it has (n, labels), 0 and 1, in a sparse matrix if
@@ -186,11 +221,24 @@ class NeuralNetworkClassifier(ClassifierMixin, NeuralNetwork):
         scores = self._outputs(X).astype(np.float64)
         if self._several:
             return -np.logaddexp(0, -scores)
+        if len(self.classes_) == 1:
+            return np.zeros((len(scores), 1))
         if scores.shape[1] == 1:
-            scores = np.hstack([np.zeros_like(scores), scores]) if len(self.classes_) == 2 else np.zeros_like(scores)
+            scores = np.hstack([np.zeros_like(scores), scores])
         return np.asarray(ops.log_softmax(scores))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def labels(y: Any, name: str) -> Any:
+    """The labels, numbers among objects as numbers. Raises ValueError, with this name, for those that have no order."""
+    kinds = {type(label) for label in y.flat} if y.dtype.kind == "O" else {str}
+    if all(issubclass(kind, str) for kind in kinds):
+        return y
+    if not all(issubclass(kind, Real | np.bool_) for kind in kinds):
+        raise ValueError(f"{name} holds {' and '.join(sorted(kind.__name__ for kind in kinds))}, and labels are all "
+                         "text or all whole numbers; convert them, and leave out rows without one.")
+    return np.array(y.tolist())

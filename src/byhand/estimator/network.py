@@ -84,11 +84,18 @@ def one_for_each(activation: str | Sequence[str], hidden: int) -> list[str]:
 
 
 def given(model: Any, inputs: tuple[int, ...], outputs: int, rng: np.random.Generator, dtype: Any) -> nn.Module:
-    """A copy of somebody's model, or what somebody's function (inputs, outputs, rng) makes of the shapes."""
-    made = copy.deepcopy(model) if isinstance(model, nn.Module) else model(inputs, outputs, rng)
+    """A copy of somebody's model, or what somebody's function (inputs, outputs, rng) makes of the shapes. Raises
+    ValueError for what cannot learn."""
+    try:
+        made = copy.deepcopy(model) if isinstance(model, nn.Module) else model(inputs, outputs, rng)
+    except Exception as error:
+        error.add_note(f"model was given input_shape={inputs}; of rows that are pictures, give image_shape=(28, 28).")
+        raise
     if not isinstance(made, nn.Module):
         raise ValueError(f"model is a function that returned {made!r}; it must return a network, such as "
                          "bh.nn.Sequential(...).")
+    if not made.parameters():
+        raise ValueError("the model has no parameters that could learn; give one with layers such as bh.nn.Linear.")
     return made.to(dtype)
 
 

@@ -6,13 +6,17 @@ parameters one by one, in any order.
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 import warnings
+from collections.abc import Callable
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import numpy as np
+from joblib import wrap_non_picklable_objects
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -20,15 +24,18 @@ from byhand import nn, optim
 from byhand.callbacks import check_callbacks
 from byhand.estimator import network
 from byhand.tensor import Tensor
+from byhand.terminal import short
 
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
 PART = Interval(Real, 0, 1, closed="left")
 COUNT = Interval(Integral, 1, None, closed="left")
-CALLED: dict[str, tuple[list[str], list[str]]] = {  # what a function is given, by its place and by its name
-    "model": (["input_shape", "n_outputs", "rng"], []), "solver": (["parameters"], ["lr"]),
-    "loss": (["outputs", "targets"], ["sample_weights"]), "learning_rate": (["progress"], []),
-    "augment": (["images", "rng"], []),
+CALLED: dict[str, tuple[list[str], list[str], str]] = {  # what a function is given, by place and by name; an example
+    "model": (["input_shape", "n_outputs", "rng"], [], "bh.nn.Sequential(...)"),
+    "solver": (["parameters"], ["lr"], "bh.optim.Adam"),
+    "loss": (["outputs", "targets"], ["sample_weights"], "bh.losses.cross_entropy"),
+    "learning_rate": (["progress"], [], "bh.schedules.Cosine()"),
+    "augment": (["images", "rng"], [], "bh.data.Affine()"),
 }
 
 
@@ -40,10 +47,17 @@ def goes_step_by_step(estimator: Parameters) -> bool:
 
 
 def check_call(name: str, value: Any) -> None:
-    """Raises ValueError for a function that does not take what it will be given."""
+    """Raises ValueError for a function that does not take what it will be given, or is none."""
     if not callable(value) or isinstance(value, nn.Module):
         return
-    by_place, by_name = CALLED[name]
+    by_place, by_name, example = CALLED[name]
+    given = getattr(value, "func", value)  # what a partial fills in
+    kind = given if isinstance(given, type) else type(given)
+    if any(base.__module__.split(".")[0] == "torch" for base in kind.__mro__):
+        raise ValueError(f"{name} is PyTorch's {kind.__name__}, which knows nothing of byhand's Tensors; give one of "
+                         f"byhand, such as {example}.")
+    if kind is given and (name not in ("model", "solver") or kind in vars(nn).values()):
+        raise ValueError(f"{name} is the class {kind.__name__}; make one of it, such as {example}.")
     try:
         takes = signature(value)
     except ValueError:  # some of those that are written in C do not tell
@@ -155,6 +169,11 @@ class Parameters(BaseEstimator):
                                  "solver='adam'.")
         for name in CALLED:
             check_call(name, getattr(self, name))
+        for progress in (0.0, 0.99) if callable(self.learning_rate) else ():
+            factor = np.asarray(self.learning_rate(progress))
+            if factor.ndim or factor.dtype.kind not in "fiub":
+                raise ValueError(f"learning_rate is a function that returned {factor.tolist()!r} at the progress "
+                                 f"{progress:g}; it must return a number, the factor on learning_rate_init.")
 
     def _layers_asked_for(self) -> dict[str, Any]:
         """The parameters that say which layers a network has."""
@@ -201,23 +220,29 @@ class Parameters(BaseEstimator):
 
     def __sklearn_clone__(self) -> Any:
         """Another one with the same parameters, copied: what a search does for each candidate. Raises PicklingError,
-        naming it, for a parameter that can neither be copied nor go to another process."""
-        self._check_portable()
+        naming it, for a parameter that cannot be copied."""
+        self._check_each_can("be copied", copy.deepcopy)
         return super().__sklearn_clone__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """With all that was learned. A function can be copied that cannot go to another process."""
+        self._check_each_can("be copied", copy.deepcopy)
+        copied = memo[id(self)] = object.__new__(type(self))
+        copied.__setstate__(copy.deepcopy(super().__getstate__(), memo))
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """For a file or another process. Raises PicklingError as a copy does."""
-        self._check_portable()
+        self._check_each_can("go into a file or to another process",  # joblib can pickle more than Python by itself
+                             lambda part: pickle.dumps(wrap_non_picklable_objects([part])))
         return super().__getstate__()
 
-    def _check_portable(self) -> None:
-        for name in ("callbacks", "augment", "loss", "solver", "learning_rate"):
+    def _check_each_can(self, do: str, attempt: Callable[[Any], Any]) -> None:
+        for name in (*CALLED, "callbacks"):
             value = getattr(self, name)
             for part in value if isinstance(value, list | tuple) else [value]:
                 try:
-                    pickle.dumps(part)
-                except (AttributeError, pickle.PicklingError):  # joblib can pickle more than Python by itself
-                    continue
-                except TypeError as error:
-                    raise pickle.PicklingError(f"{part!r} in {name} can neither be copied nor go into a file or to "
-                                               f"another process ({error}); leave it out.") from None
+                    attempt(part)
+                except Exception as error:  # each kind of object has its own way to refuse
+                    raise pickle.PicklingError(f"{short(repr(part))} in {name} cannot {do} ({short(error)}); "
+                                               "leave it out.") from None

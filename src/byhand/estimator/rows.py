@@ -10,20 +10,29 @@ from __future__ import annotations
 
 import math
 from hashlib import sha256
+from numbers import Number
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from byhand.data.dataset import OnDisk
+from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
 BLOCK = 4096  # rows that are looked at at a time
 
 
 def check_frames(**given: Any) -> None:
-    """Raises ValueError for a frame without columns, and for one of polars whose rows are still to be computed."""
+    """Raises ValueError for a frame without columns, for one of polars whose rows are still to be computed, and for
+    what is no table at all. (A number may be the weight of every row.)"""
     for name, table in given.items():
+        if isinstance(table, str | bytes | dict | set) or (isinstance(table, Number) and "weight" not in name):
+            raise ValueError(f"{name} is {short(repr(table))}, and has to be an array with an entry for each sample.")
+        if isinstance(table, list | tuple) and len({len(row) for row in table if isinstance(row, list | tuple)}) > 1:
+            raise ValueError(f"{name} has rows of different lengths; give all of them the same number of entries.")
+        if name in ("y", "y_val") and hasattr(table, "isna") and np.any(table.isna()):
+            raise ValueError(f"{name} has NaN or NA where something is missing; leave those rows out.")
         if type(table).__name__ == "LazyFrame":
             raise ValueError(f"{name} is a LazyFrame, whose rows are not there yet; give {name}.collect().")
         if hasattr(table, "columns") and len(table.columns) == 0:
@@ -75,7 +84,7 @@ def numbers_of(X: Any, rng: np.random.Generator) -> Array:
 
 def bits(values: Array) -> Array:
     """The bits of numbers. Round ones have theirs at the upper end only, so the upper half is mixed into the lower."""
-    wide = np.ascontiguousarray(values, np.float64).view(np.uint64)
+    wide = (np.ascontiguousarray(values, np.float64) + 0.0).view(np.uint64)  # + 0.0 makes 0.0 of -0.0
     return np.asarray(wide ^ (wide >> np.uint64(32)))
 
 
@@ -102,9 +111,10 @@ def held_out(X: Any, strata: Array, weights: Array | None, fraction: float, rng:
     chosen = (middle < fraction) | (np.argsort(np.argsort(middle, kind="stable")) < 2)
     chosen[last] = False
     if np.count_nonzero(chosen) < 2 or fraction == 0:
-        raise ValueError(f"early_stopping found too few rows to hold out (n_samples={len(order)}, validation_fraction="
-                         f"{fraction:g}): two different ones are needed, besides one of each class to learn from. "
-                         "Increase validation_fraction or the data, or give X_val and y_val.")
+        raise ValueError(f"early_stopping found too few rows to hold out (n_samples={len(order)}, {len(share)} of them "
+                         f"different, validation_fraction={fraction:g}): two different ones are needed, besides one of "
+                         "each class to learn from; increase validation_fraction, or give more different rows, or "
+                         "X_val and y_val.")
     mask = np.zeros(len(order), bool)
     mask[order] = np.repeat(chosen, np.diff(np.append(new_row, len(order))))
     return mask
