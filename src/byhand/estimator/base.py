@@ -248,10 +248,9 @@ class NeuralNetwork(Learned, Parameters):
         self.history_ = History()
         self.best_loss_: float | None = None
         self.best_validation_score_: float | None = None
-        self.stopped_ = ""
+        self.stopped_, self._yardstick = "", ""
         self._watched, self._best_value, self._best_tie, self._without_gain = "", -math.inf, math.inf, 0
         self._best_weights: dict[str, Array] | None = None
-        self._yardstick = ""
 
     def _version(self) -> int:
         """A number that grows with every change of the weights."""
@@ -309,9 +308,7 @@ class NeuralNetwork(Learned, Parameters):
         self.loss_curve_ += minimize(
             self.model_, self._own_loss(), train, self._l2(len(train)), self._rng, steps=self.max_iter,
             calls=self.max_fun, tolerance=self.tol, verbose=bool(self.verbose))
-        self.loss_ = self.loss_curve_[-1]
-        self.best_loss_ = min(self.loss_curve_)
-        self.n_iter_ = len(self.loss_curve_)
+        self.loss_, self.best_loss_, self.n_iter_ = self.loss_curve_[-1], min(self.loss_curve_), len(self.loss_curve_)
         self.t_ += len(train) * self.n_iter_
 
     def _own_loss(self) -> Loss:
@@ -338,8 +335,7 @@ class NeuralNetwork(Learned, Parameters):
         if not hasattr(self, "model_"):
             return
         arrays = [np.asarray(array) for _, array in self.model_.named_arrays()]
-        there = getattr(self, "_optimizer", None)
-        if there is not None:
+        if there := self._optimizer:
             arrays += [there.flat, there.gradient, there.spares, *there.memory.values()]
         if not all(array.flags.writeable for array in arrays):
             self.model_, self._optimizer = copy.deepcopy((self.model_, there))  # tied to each other as before
