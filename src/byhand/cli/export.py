@@ -86,7 +86,7 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
                              "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
     if int8:
-        facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
+        facts["int8"], saved = in_eight_bits(saved, model, file, source, quiet)
     use = write(saved, file, out, form, name, preprocessing, fold)
     say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
@@ -113,7 +113,7 @@ def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
                          "bh.save(model, path, input_shape=(1, 28, 28)), or whatever the shape is, and export that.")
 
 
-def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
+def in_eight_bits(saved: "SavedModel", model: Path, file: Path, source: str | None,
                   quiet: bool) -> tuple[dict[str, Any], "SavedModel"]:
     """What it costs to have the weights in eight bits, and the model that has them."""
     from byhand.assess import assess
@@ -121,7 +121,8 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     small = byhand.files.c.quantized(saved)
     with known_data(source):
         test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
-    before, after = (assess(form, test, str(model)).facts() for form in (saved, small))
+    before, after = (assess(as_trained(form, None, file, test.inputs.dtype), test, str(model)).facts()
+                     for form in (saved, small))  # rows may be of bytes, which is known by now
     measured = {"float_test_accuracy": before["test_accuracy"], "test_accuracy": after["test_accuracy"]}
     facts = {"dataset": after["dataset"], "test_samples": after["test_samples"], **measured}
     return facts, replace(small, metrics={**small.metrics, **measured})

@@ -48,7 +48,7 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
 
     normalize: how samples were normalized in training, where the file itself does not say so. Most do not, and a
     network that was trained on numbers around 0 answers worse on pixels from 0 to 255. `normalize_known` is False where
-    neither says anything.
+    neither says anything; and where a graph of floats normalizes them itself, which may be pixels from 0 to 1.
 
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file, such as the first operator
     that byhand has no layer for; ValueError for a `normalize` that is none, or beside the file's own; OSError if there
@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
     if normalize is None:
         return saved
     if saved.normalize is not None:
-        raise ValueError(f"{path} says itself how its samples are normalized ({saved.normalize}); leave out normalize.")
+        raise ValueError(f"{path} says itself how its samples are normalized; leave out normalize.")
     return replace(saved, normalize=normalize, normalize_known=True)
 
 
@@ -132,7 +132,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
     layers = maker.modules(steps if normalize is None else steps[1:])
     classes = classes_of(nodes, arrays)
     return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else (),
-                      normalize_known=kind == onnx.TensorProto.UINT8 or normalize is not None)
+                      normalize_known=kind not in FLOATS or (normalize is not None and beyond_1(normalize)))
 
 
 def opset_of(file: Any) -> int:
@@ -273,6 +273,11 @@ def normalize_of(step: Step) -> Normalize | None:
     mean, std = (tuple(map(float, values)) if values.size > 1 else float(values[0])
                  for values in ((0 - shift) / scale, 1 / scale))
     return Normalize(mean, std, scale=1.0)
+
+
+def beyond_1(normalize: Normalize) -> bool:
+    """Whether it can only be of pixels from 0 to 255: those from 0 to 1 have no mean and no deviation above 1."""
+    return bool(max(np.max(normalize.mean), np.max(normalize.std)) > 1)
 
 
 def classes_of(nodes: Sequence[Node], arrays: Mapping[str, Any]) -> tuple[str, ...]:
