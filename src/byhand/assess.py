@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import byhand
-from byhand import metrics
+from byhand import metrics, nn
 from byhand.data import Dataset
 from byhand.data.dataset import has_classes
 from byhand.files import SavedModel
+from byhand.files.folding import in_a_row
 from byhand.files.reading import FirstPixels
 from byhand.terminal import short
 
@@ -105,6 +106,7 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
         raise ValueError(f"the targets of {test.name} are not classes, and {name} answers with a class.")
     test, whole = of_classes(test, model.classes or test.classes, name), len(test)
     outputs = model.predict(np.asarray(test.inputs).reshape(len(test), -1) if in_rows else test.inputs)
+    check_one_of(model, outputs, name)
     if outputs.ndim > 2:
         raise ValueError(f"{name} does not answer with a class: for each sample it gives numbers of shape "
                          f"{outputs.shape[1:]}.")
@@ -114,6 +116,16 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
         raise ValueError(f"{name} tells {answers} classes apart, and {test.name} has {test.targets.max() + 1}.")
     classes = (*test.classes, *map(str, range(len(test.classes), answers)))[:answers]
     return Assessment(name, model.recipe or "model", test, classes, probabilities, left_out(model, test, whole))
+
+
+def check_one_of(model: SavedModel, outputs: Array, name: str) -> None:
+    """Raises ValueError for outputs that are each a yes or no by itself, as those of scikit-learn for several labels:
+    several sigmoids, and no names of classes."""
+    sigmoids = any(isinstance(last, nn.Sigmoid) for last in in_a_row(model.model)[-1:])
+    if sigmoids and not model.classes and outputs[0].size > 1:
+        raise ValueError(f"{name} ends in Sigmoid, so each of its {outputs[0].size} answers may be yes or no by "
+                         "itself; if the largest is to win, save it with names of classes, as in bh.save(..., "
+                         "classes=[...]).")
 
 
 def left_out(model: SavedModel, test: Dataset, whole: int) -> str:

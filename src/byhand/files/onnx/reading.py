@@ -130,7 +130,8 @@ def from_graph(file: Any, size: int) -> SavedModel:
     kinds = {array.dtype for array in numbers_of(steps)}
     maker = Maker(4 * size + 2**20, np.float64 if np.dtype(np.float64) in kinds else np.float32)
     layers = maker.modules(steps if normalize is None else steps[1:])
-    classes = classes_of(nodes, arrays)
+    yes_or_no = isinstance(end.layer, nn.Sigmoid)  # to each of several labels, of which none excludes another
+    classes = () if yes_or_no else classes_of(nodes, arrays)
     return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else (),
                       normalize_known=kind not in FLOATS or (normalize is not None and beyond_1(normalize)))
 
