@@ -189,8 +189,10 @@ BAD = {
     "an empty object": ("{}", "not an object with the format 'byhand'"),
     "another format": (having(format="onnx"), "not an object with the format 'byhand'"),
     "a newer version": (having(version=2), "format version 2, and this byhand reads version 1; update byhand"),
-    "a version that paints": (having(version="\x1b[2J"), r"format version \\x1b\[2J"),
-    "a version that goes on": (having(version="9" * 5000), "format version 9{20}, and"),
+    "a version that paints": (having(version="\x1b[2J"), r'format version "\\u001b\[2J", and'),
+    "a version that goes on": (having(version="9" * 5000), 'format version "9{19}, and'),
+    "a version that is true": (having(version=True), "format version true, and this byhand reads version 1; update"),
+    "a version with a point": (having(version=1.0), r"format version 1\.0, and this byhand reads version 1; update"),
     **{f"without {key}": (having(**{key: ...}), f"it lacks '{key}'")
        for key in ("version", "recipe", "input_shape", "classes", "metrics", "preprocessing", "dtype", "architecture",
                    "weights")},

@@ -127,6 +127,13 @@ def metadata_of(saved: SavedModel) -> dict[str, str]:
     }
 
 
+def check_version(version: str) -> None:
+    """Raises ValueError for another version of the format, as it is written in the file."""
+    if version != str(VERSION):
+        raise ValueError(f"it has format version {short(version[:20])}, and this byhand reads version {VERSION}; "
+                         "update byhand")
+
+
 def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What the texts of `metadata_of` say."""
     written = ("architecture", "input_shape", "preprocessing", "classes", "metrics")
@@ -151,11 +158,8 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     if metadata.get("format") != "byhand":
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and fill it with "
                              "bh.files.load_weights(model, path).")
-    if metadata.get("version") != str(VERSION):
-        version = short(metadata.get("version", "?")[:20])
-        raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
-                             "byhand.")
     try:
+        check_version(metadata.get("version", "?"))
         return read(facts_of(metadata), state, path.stat().st_size)
     except (KeyError, RecursionError, ValueError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None

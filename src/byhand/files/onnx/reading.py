@@ -81,22 +81,20 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
 
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
-    """The model that a file of byhand's own describes; None if it is another's, or was changed by another."""
+    """The model that a file of byhand's own describes; None if it is another's, or was changed by another: whatever its
+    metadata says then, the graph counts. Raises ValueError for another version of the format."""
     metadata = {text(entry.key): text(entry.value) for entry in file.metadata_props}
-    if metadata.get("format") != "byhand" or metadata.get("version") != str(model_files.VERSION):
+    if metadata.get("format") != "byhand" or len(metadata) < len(file.metadata_props):
         return None
-    if len(metadata) < len(file.metadata_props):
-        raise ValueError("two entries of its metadata have the same name")
-    arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
-    counters = from_json(metadata["counters"])
-    if not isinstance(counters, dict) or not all(type(n) is int and 0 <= n < 2**63 for n in counters.values()):
-        raise ValueError("its counters are not whole numbers under names")
-    state = {name: array for name, array in arrays.items() if not name.startswith("preprocessing.")}
-    state |= {name: np.array(n) for name, n in counters.items()}
-    saved = model_files.read(model_files.facts_of(metadata), state, size)
-    if not saved.input_shape:
-        raise ValueError("it does not say what shape a sample has")
-    again = file_of(saved, metadata, from_json(metadata["preprocessing_inside"]) is True)
+    model_files.check_version(metadata.get("version", "?"))
+    try:
+        counters = {name: np.array(n, np.int64) for name, n in from_json(metadata["counters"]).items()}
+        arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
+        state = {name: array for name, array in arrays.items() if not name.startswith("preprocessing.")}
+        saved = model_files.read(model_files.facts_of(metadata), state | counters, size)
+        again = file_of(saved, metadata, from_json(metadata["preprocessing_inside"]) is True)
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        return None
     return saved if same_graph(file, again) else None
 
 
