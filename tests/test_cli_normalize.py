@@ -15,7 +15,7 @@ import byhand as bh
 from byhand import nn
 from byhand.cli.normalization import as_trained
 from byhand.data import Normalize
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

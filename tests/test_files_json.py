@@ -24,7 +24,8 @@ from byhand.files.scalar_json import read_scalar_json, write_scalar_json
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", exported.NETWORKS)
 def test_every_bit_comes_back(name, dtype, tmp_path):
-    saved = exported.saved(name, Normalize((0.1, 1 / 3), 0.25), classes=("a", "b"), recipe="mlp",
+    means = (1 / 3,) * exported.NETWORKS[name][0][0]
+    saved = exported.saved(name, Normalize(means, 0.25), classes=exported.classes_of(name), recipe="mlp",
                            metrics={"test_accuracy": 0.1})
     saved.model.to(dtype)
     model_json.save(saved, tmp_path / "model.json")

@@ -11,7 +11,7 @@ from picture_files import encoded
 
 import byhand as bh
 from byhand import nn
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 
 onnx = pytest.importorskip("onnx")
 

@@ -63,7 +63,8 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
       byhand export first-run --to c --out digits.c --name digits --int8
       byhand export digits.safetensors --to json
     """
-    from byhand.files.reading import load, model_file
+    from byhand.files.model import model_file
+    from byhand.files.reading import load
 
     for asked, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
                                  (preprocessing, "--preprocessing", "onnx"), (fold, "--fold-batch-norm", "onnx")):
@@ -107,7 +108,8 @@ def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
     from byhand.files.reading import FirstPixels
 
     if any(isinstance(layer, FirstPixels) for _, layer in saved.model.named_modules()):
-        raise ValueError(f"{file} is a scalar network, and a scalar network can be exported as c or scalar-json.")
+        raise ValueError(f"{file} is a scalar network that does not read whole pictures of 784 pixels, and such a one "
+                         "can be exported as c or scalar-json.")
     if form == "onnx" and not saved.input_shape:
         raise ValueError(f"{file} does not say the shape of a sample, which an ONNX file needs; write it again with "
                          "bh.save(model, path, input_shape=(1, 28, 28)), or whatever the shape is, and export that.")
@@ -151,7 +153,10 @@ def write(saved: "SavedModel", file: Path, out: Path, form: str, name: str | Non
     from byhand.files.reading import on_numbers
     from byhand.files.scalar_json import write_scalar_json
 
-    write_scalar_json(on_numbers(saved), out)
+    try:
+        write_scalar_json(on_numbers(saved), out)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be exported as scalar-json: {error}") from None
     return [f"net = byhand.files.scalar_json.read_scalar_json({str(out)!r})",
             "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
 
