@@ -134,6 +134,7 @@ BAD = {
                           r"pads one side more than the other, \[0, 0, 1, 1\]"),
     "padding by itself, and no stride": (pictures(node("Conv", "x K", auto_pad="SAME_LOWER", strides=[0, 1]), K=CONV),
                                          "needs its stride to be a whole number"),
+    "padding by no rule": (pictures(node("Conv", "x K", auto_pad="FOO"), K=CONV), "it', which pads by the rule FOO"),
     "pools that stick out": (pictures(node("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)),
                              "has windows that reach beyond the picture"),
     "pools with gaps": (pictures(node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2])), "a window with gaps"),

@@ -153,6 +153,16 @@ def test_a_classifier_of_scikit_learn(activation, targets, classes, flowers, tmp
             assert sorted(saved.classes) == sorted(classes)
 
 
+def test_columns_are_refused_with_the_option_that_helps(flowers, tmp_path):
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        model = sklearn.MLPClassifier((6,), max_iter=5, random_state=0).fit(flowers["rows"], flowers["three"])
+    exported(model, flowers["rows"], tmp_path / "model.onnx", options={"zipmap": "columns"})
+    with pytest.raises(ValueError, match=r"3 outputs of numbers, .* with skl2onnx by options=(\{'zipmap': False\})\.$"):
+        bh.files.onnx.load(tmp_path / "model.onnx")
+
+
 @pytest.mark.parametrize("targets", ["two", "three"])
 def test_the_commands_judge_it_by_its_own_probabilities(targets, flowers, tmp_path):
     sklearn = pytest.importorskip("sklearn.neural_network")

@@ -121,7 +121,7 @@ def from_graph(file: Any, size: int) -> SavedModel:
     check_operators(nodes_needed, name, whole=kind not in FLOATS)
     if len(answers) != 1:
         raise ValueError(f"it has {len(answers)} outputs of numbers, and a network has one; export the logits or the "
-                         "probabilities alone")
+                         "probabilities alone, with skl2onnx by options={'zipmap': False}")
     end = followed(nodes_needed, {name: start}, arrays, answers[0], batch, size)
     steps = merged(since(end, start))
     normalize = normalize_of(steps[0]) if steps and isinstance(steps[0].layer, Scaling) else None
