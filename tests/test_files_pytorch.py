@@ -187,7 +187,7 @@ def test_of_a_whole_module_the_lines_make_safetensors_as_the_sentence_says(zippe
     with pytest.raises(ModelFileError, match=r"is a pickle, as torch\.save writes, which can run code") as error:
         bh.load(tmp_path / "model.pt")
     first, second, hint = lines_in(str(error.value))
-    assert hint.endswith("or with weights_only=False and state.state_dict() of a whole module")
+    assert hint.endswith("or weights_only=False and state.state_dict() of a whole module")
     follow([first.replace("weights_only=True", "weights_only=False"), second.replace("state,", "state.state_dict(),")])
     load_weights(model, tmp_path / "model-weights.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
@@ -200,7 +200,7 @@ def test_of_a_checkpoint_they_make_its_weights_and_never_write_over_it(rng, tmp_
     with pytest.raises(ModelFileError, match=r"is a pickle, as torch\.save writes") as error:
         bh.load(path)
     first, second, hint = lines_in(str(error.value))
-    assert hint.startswith("with state['model'] where that has the weights")
+    assert hint.startswith("with state['model'] if the weights are there")
     follow([first, second.replace("state,", "state['model'],")])
     load_weights(model, tmp_path / "model-weights.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))

@@ -215,7 +215,7 @@ NO_TENSORS = {
     **dict.fromkeys(("list", "object"), "is JSON; read it with bh.load(path)."),
     "pytorch": "is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these two "
                "lines turn it into safetensors: state = torch.load({old!r}, weights_only=True); "
-               "safetensors.torch.save_file(state, {new!r}); with state['model'] where that has the weights, or with "
+               "safetensors.torch.save_file(state, {new!r}); with state['model'] if the weights are there, or "
                "weights_only=False and state.state_dict() of a whole module.",
     "torchscript": "is a program, as torch.jit.save writes; if you trust it, these two lines turn it into safetensors: "
                    "state = torch.jit.load({old!r}).state_dict(); safetensors.torch.save_file(state, {new!r}).",
