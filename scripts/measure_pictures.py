@@ -23,7 +23,7 @@ from PIL import Image
 
 import byhand as bh
 from byhand.files import SavedModel
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 from byhand.metrics import wilson_interval
 from byhand.pictures import read_picture
 from byhand.pictures.show import sheet

@@ -117,6 +117,12 @@ def saved(name, normalize=None, **options):
     return SavedModel(network(name), NETWORKS[name][0], normalize, **options)
 
 
+def classes_of(name):
+    """A name for each number that it answers with, if it answers with a row of numbers."""
+    shape = network(name).output_shape(NETWORKS[name][0])
+    return tuple(f"né {i}" for i in range(*shape)) if len(shape) == 1 else ()
+
+
 def samples(name, n=20, seed=1):
     return np.random.default_rng(seed).normal(size=(n, *NETWORKS[name][0])).astype(np.float32)
 

@@ -16,7 +16,7 @@ from PIL import Image
 import byhand as bh
 from byhand import scalar
 from byhand.assess import assess, in_words
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 from byhand.files.scalar_json import write_scalar_json
 
 
@@ -210,7 +210,7 @@ def test_a_scalar_network_is_evaluated(pixels, note, here, tiny):
 @pytest.mark.parametrize(("change", "sentence"), [
     ({"classes": ("cat", "dog", *"01234567")}, None),
     ({"classes": tuple("abcdefghij")}, "knows the classes a, b, c, .*, and tiny has none of them"),
-    ({"input_shape": (1, 8, 8)}, r"reads inputs of shape \(1, 8, 8\), and those of tiny have shape \(1, 28, 28\)"),
+    ({"input_shape": (1, 8, 98)}, r"reads inputs of shape \(1, 8, 98\), and those of tiny have shape \(1, 28, 28\)"),
     ({"classes": (), "outputs": 3}, "tells 3 classes apart, and tiny has 10"),
     ({"classes": (), "outputs": 12}, None),
 ])

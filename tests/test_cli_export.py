@@ -95,6 +95,10 @@ def test_the_scalar_layout_there_and_back(here):
     code, out, err = here("export", "net.wt", "--to", "scalar-json")
     assert (code, err) == (0, "") and "read_scalar_json('net.json')" in out
     assert [p.data for p in read_scalar_json("net.json").parameters()] == [p.data for p in net.parameters()]
+    for form in ("json", "safetensors", "onnx"):
+        assert here("export", "net.json", "--to", form, "--out", f"ours.{form}")[0] == 0
+        np.testing.assert_allclose(bh.load(f"ours.{form}").predict(MINI.test.inputs),
+                                   bh.load("net.wt").predict(MINI.test.inputs))
     assert here("export", "net.wt", "--to", "c")[0] == 0
 
 
@@ -187,15 +191,15 @@ FAILURES = [  # the words, the exit code, words of the sentence
     (["model.safetensors", "--to", "c", "--out", "foo.txt"], 2, r"name ends in .c, as in foo\.c; foo\.txt would be"),
     (["model.safetensors", "--to", "c", "--out", "foo"], 2, r"with --to c a file's name ends in \.c, as in foo\.c"),
     (["model.safetensors", "--to", "json", "--out", "a.onnx"], 2, r"name ends in \.json, as in a\.json; a\.onnx would"),
-    (["model.safetensors", "--to", "scalar-json"], 1, "holds linear layers with relu after each"),
+    (["model.safetensors", "--to", "scalar-json"], 1, "model.safetensors cannot be exported as scalar-json: the lay"),
     (["nan.safetensors", "--to", "c"], 1, "linear_1_bias has a number that is infinite or none at all"),
     (["nan.safetensors", "--to", "json"], 1, "bias has a number that is infinite or none at all, which JSON cannot"),
     (["nothing.safetensors", "--to", "c"], 1, "does not say what it reads; save it with input_shape="),
     (["nothing.safetensors", "--to", "onnx"], 1, r"does not say the shape .*; write it again with bh.save\("),
-    (["net.wt", "--to", "json"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
-    (["net.wt", "--to", "safetensors"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
+    (["net.wt", "--to", "json"], 1, "net.wt is a scalar network that .* can be exported as c or scalar-json"),
+    (["net.wt", "--to", "safetensors"], 1, "net.wt is a scalar network that .* can be exported as c or scalar-json"),
     (["model.safetensors", "--to", "safetensors"], 1, "model.safetensors exists already; choose another name"),
-    (["net.wt", "--to", "onnx"], 1, "net.wt is a scalar network, .* can be exported as c or scalar-json"),
+    (["net.wt", "--to", "onnx"], 1, "net.wt is a scalar network that .* can be exported as c or scalar-json"),
 ]
 
 

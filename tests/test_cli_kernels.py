@@ -45,8 +45,8 @@ def test_a_run_says_with_which_kernels_it_was_made(kernels, here, tiny):
 @pytest.mark.parametrize("how", ["option", "environment", "option over environment"])
 @pytest.mark.parametrize("kernels", BOTH)
 @pytest.mark.parametrize(("words", "place"), [
-    (["evaluate", "a model"], "byhand.files.reading.open_model"),
-    (["predict", "a model", "a picture"], "byhand.files.reading.open_model"),
+    (["evaluate", "a model"], "byhand.assess.open_model"),
+    (["predict", "a model", "a picture"], "byhand.assess.open_model"),
     (["train"], "byhand.data.load_or_mini"), (["train", "--find-lr"], "byhand.data.load_or_mini"),
 ], ids=["evaluate", "predict", "train", "find-lr"])
 def test_commands_that_compute_can_be_told_how(words, place, kernels, how, here, monkeypatch):

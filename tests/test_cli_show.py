@@ -13,7 +13,7 @@ from PIL import Image
 import byhand as bh
 from byhand import nn, scalar, sketch
 from byhand.files import SavedModel
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 from byhand.files.scalar_json import write_scalar_json
 from byhand.look import answer_of, chosen_image, data_facts, data_text, first_weights, model_facts, way_through
 
@@ -135,7 +135,7 @@ def test_an_image_that_the_model_does_not_read(rng, tmp_path):
 def test_a_scalar_network_is_shown(pixels, here):
     write_scalar_json(scalar.Net([pixels, 10, 10], Random(0)), "net.wt")
     code, out, _ = here("show", "net.wt", "--out", "net.png")
-    assert code == 0 and re.search(rf"FirstPixels +\(N, {pixels}\)", out)
+    assert code == 0 and re.search(rf"{'Flatten' if pixels == 784 else 'FirstPixels'} +\(N, {pixels}\)", out)
     weights, laid_out = first_weights(open_model(Path("net.wt")), (1, 28, 28))
     assert weights.shape == (10, pixels) and laid_out == (1, pixels // 28, 28)
 

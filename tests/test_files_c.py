@@ -92,8 +92,29 @@ def test_yes_or_no(compiled, rng, int8):
 
 
 @needs_gcc
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("after", [[], [nn.Dropout(0.5)]], ids=["Sigmoid", "Sigmoid, Dropout"])
+def test_a_probability_is_yes_above_a_half(compiled, after, rng, int8, tmp_path):
+    saved = SavedModel(nn.Sequential(nn.Linear(6, 1, rng), nn.Sigmoid(), *after), (6,), classes=("no", "yes"))
+    network, inputs = compiled(saved, int8=int8), exported.samples("Linear", 50)
+    expected = (saved.predict(inputs)[:, 0] > 0.5).astype(int).tolist()
+    assert sum(a != b for a, b in zip(network.classify(inputs), expected, strict=True)) <= 2 * int8
+    assert set(expected) == {0, 1}
+    assert "Answers   1 number; above 0.5 means the second class." in (tmp_path / "network.c").read_text()
+
+
+@needs_gcc
 def test_a_network_without_classes_does_not_classify(compiled, rng):
     assert not hasattr(compiled(SavedModel(nn.Linear(6, 1, rng), (6,))).library, "byhand_classify")
+
+
+@needs_gcc
+def test_several_answers_of_yes_or_no_are_no_classes_unless_they_have_names(compiled, rng, tmp_path):
+    network = nn.Sequential(nn.Linear(6, 3, rng), nn.Sigmoid())
+    assert not hasattr(compiled(SavedModel(network, (6,))).library, "byhand_classify")
+    assert "Answers   3 numbers.\n" in (tmp_path / "network.c").read_text()
+    named, inputs = SavedModel(network, (6,), classes=("a", "b", "c")), exported.samples("Linear")
+    assert compiled(named).classify(inputs) == named.predict(inputs).argmax(axis=1).tolist()
 
 
 @needs_gcc

@@ -24,7 +24,8 @@ from byhand.files.scalar_json import read_scalar_json, write_scalar_json
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", exported.NETWORKS)
 def test_every_bit_comes_back(name, dtype, tmp_path):
-    saved = exported.saved(name, Normalize((0.1, 1 / 3), 0.25), classes=("a", "b"), recipe="mlp",
+    means = (1 / 3,) * exported.NETWORKS[name][0][0]
+    saved = exported.saved(name, Normalize(means, 0.25), classes=exported.classes_of(name), recipe="mlp",
                            metrics={"test_accuracy": 0.1})
     saved.model.to(dtype)
     model_json.save(saved, tmp_path / "model.json")
@@ -189,8 +190,10 @@ BAD = {
     "an empty object": ("{}", "not an object with the format 'byhand'"),
     "another format": (having(format="onnx"), "not an object with the format 'byhand'"),
     "a newer version": (having(version=2), "format version 2, and this byhand reads version 1; update byhand"),
-    "a version that paints": (having(version="\x1b[2J"), r"format version \\x1b\[2J"),
-    "a version that goes on": (having(version="9" * 5000), "format version 9{20}, and"),
+    "a version that paints": (having(version="\x1b[2J"), r'format version "\\u001b\[2J", and'),
+    "a version that goes on": (having(version="9" * 5000), 'format version "9{19}, and'),
+    "a version that is true": (having(version=True), "format version true, and this byhand reads version 1; update"),
+    "a version with a point": (having(version=1.0), r"format version 1\.0, and this byhand reads version 1; update"),
     **{f"without {key}": (having(**{key: ...}), f"it lacks '{key}'")
        for key in ("version", "recipe", "input_shape", "classes", "metrics", "preprocessing", "dtype", "architecture",
                    "weights")},

@@ -10,7 +10,7 @@ from networks import TINY
 import byhand as bh
 from byhand import nn
 from byhand.files import ModelFileError, SavedModel, model_json
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 
 
 def test_the_kind_is_seen_in_the_file_not_in_its_name(tmp_path):

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 import byhand as bh
 from byhand import losses, nn
 from byhand.data import Normalize
-from byhand.files import ModelFileError, load_weights
+from byhand.files import ModelFileError, SavedModel, load_weights
 from byhand.files.architecture import LAYERS
 from byhand.optim import Adam
 
@@ -113,6 +113,9 @@ def test_numpy_and_lists_may_say_it_too(rng, tmp_path):
     assert saved.metrics == {"test_accuracy": 0.5, "test_interval": [0.25, 0.75]}
 
 
+FOUR_TO_TWO = {"model": nn.Linear(4, 2, np.random.default_rng(0)), "input_shape": (4,)}
+
+
 def deep(levels):
     return nn.Sequential(deep(levels - 1)) if levels else nn.ReLU()
 
@@ -132,6 +135,13 @@ def deep(levels):
     ({"recipe": 5}, "recipe must be a name, got 5"),
     ({"model": "lenet"}, "str is no network, which bh.save takes; an estimator has its network in model_"),
     ({"model": bh.files.SavedModel(nn.ReLU())}, "SavedModel is no network, .* what bh.load gives in model"),
+    ({"metrics": {"loss": float("nan")}}, r"metrics must be .* \(Out of range float values are not JSON compliant"),
+    ({"metrics": {"interval": np.array([0.5, np.inf])}}, "metrics must be something that JSON can hold"),
+    ({**FOUR_TO_TWO, "classes": "abc", "input_shape": (4,)}, "its classes are not a list of names"),
+    ({**FOUR_TO_TWO, "classes": ("a", "b", "c")}, r"names 3 classes, and .* an array of shape \(2,\) instead of"),
+    ({**FOUR_TO_TWO, "classes": ("a",)}, "the model names 1 classes, and its network answers with an array of shape"),
+    ({**FOUR_TO_TWO, "input_shape": (5,)}, r"Linear.* cannot read samples of shape \(5,\)"),
+    ({**FOUR_TO_TWO, "normalize": Normalize((0.1, 0.2))}, "this Normalize knows 2 channels, and got an array of"),
     ({"model": deep(20)}, "it has more than 2000 layers, or more than 16 levels of them"),
 ])
 def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):
@@ -139,6 +149,18 @@ def test_what_could_not_be_read_again_is_not_written(about, sentence, tmp_path):
         bh.save(**{"model": nn.ReLU(), "path": tmp_path / "model", **about})
     assert str(error.value).endswith(".")
     assert os.listdir(tmp_path) == []
+    if isinstance(about.get("model"), nn.Linear):  # the other kinds of file hold no more
+        saved = SavedModel(**{"normalize": None, "classes": (), **about})
+        for save in (bh.files.model_json.save, pytest.importorskip("byhand.files.onnx").save):
+            with pytest.raises(ValueError, match=sentence):
+                save(saved, tmp_path / "model")
+    assert os.listdir(tmp_path) == []
+
+
+def test_two_classes_may_be_told_by_one_number_and_none_need_be_named(rng, tmp_path):
+    for outputs, classes in ((1, ("no", "yes")), (1, ()), (3, ()), (3, ("a", "b", "c"))):
+        bh.save(nn.Linear(4, outputs, rng), tmp_path / "model", input_shape=(4,), classes=classes)
+        assert bh.load(tmp_path / "model").classes == classes
 
 
 # --- weights alone ----------------------------------------------------------------------------------------------------
@@ -159,7 +181,11 @@ def test_weights_are_loaded_into_a_network(rng, tmp_path):
     (to_bytes({"0.weight": np.ones(1)}), "missing: weight, bias; unexpected: 0.weight"),
     (b"hello, world", "is not a model file that byhand reads, which are safetensors, ONNX and JSON"),
     (b"\x08\x0a\x12\x06byhand", "is an ONNX file; read it with bh.files.onnx.load"),
-], ids=["another shape", "other names", "text", "an ONNX file"])
+    (b'{"format": "byhand"}', r"is JSON; read it with bh\.load\(path\)"), (b"[]", "is JSON; read it with bh.load"),
+    (to_bytes({"weight": np.ones((2, 4), np.float32), "bias": np.ones(2, np.int64)}),
+     "its bias is int64, where numbers such as float32 belong"),
+    (to_bytes({"weight": np.full((2, 4), 1e300), "bias": np.ones(2)}), "its weight has numbers that are too large for"),
+], ids=["another shape", "other names", "text", "an ONNX file", "JSON", "JSON, a list", "whole numbers", "too large"])
 def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path):
     model = nn.Linear(4, 2, rng)
     before = model.state_dict()
@@ -170,6 +196,16 @@ def test_weights_that_do_not_fit_change_nothing(content, sentence, rng, tmp_path
     assert all(np.array_equal(model.state_dict()[name], array) for name, array in before.items())
     with pytest.raises(FileNotFoundError, match="there is no model file"):
         load_weights(model, tmp_path / "missing")
+
+
+def test_weights_come_from_a_run_folder_into_a_network(rng, tmp_path):
+    model, other = nn.Linear(4, 2, rng), nn.Linear(4, 2, rng)
+    bh.save(model, tmp_path / "model.safetensors")
+    load_weights(other, tmp_path)
+    assert np.array_equal(other.weight.data, model.weight.data)
+    with pytest.raises(ValueError, match=r"load_weights fills a network, such as saved\.model of what bh\.load gives, "
+                       r"not <SavedModel: .*\.$"):
+        load_weights(bh.load(tmp_path), tmp_path)
 
 
 def test_weights_may_be_loaded_in_part(rng, tmp_path):

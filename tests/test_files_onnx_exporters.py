@@ -2,14 +2,16 @@
 answers of the models that were exported."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx_answers import assert_same_answers
+from picture_files import encoded
 
 import byhand as bh
 from byhand import nn
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 
 onnx = pytest.importorskip("onnx")
 
@@ -137,8 +139,7 @@ def exported(model, rows, path, **options):
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
 @pytest.mark.parametrize(("targets", "classes"), [
-    ("three", ("0", "1", "2")), ("names", ("setosa", "virginica", "é")), ("two", ("0", "1")),
-    ("several", ("0", "1", "2"))])
+    ("three", ("0", "1", "2")), ("names", ("setosa", "virginica", "é")), ("two", ("0", "1")), ("several", ())])
 def test_a_classifier_of_scikit_learn(activation, targets, classes, flowers, tmp_path):
     sklearn = pytest.importorskip("sklearn.neural_network")
     with warnings.catch_warnings():
@@ -149,8 +150,17 @@ def test_a_classifier_of_scikit_learn(activation, targets, classes, flowers, tmp
             exported(model, flowers["rows"], tmp_path / "model.onnx", **options)
             saved = assert_same_answers(tmp_path / "model.onnx", flowers["rows"])
             np.testing.assert_allclose(saved.predict(flowers["rows"]), model.predict_proba(flowers["rows"]), atol=1e-5)
-            if targets != "several" or not options:
-                assert sorted(saved.classes) == sorted(classes)
+            assert sorted(saved.classes) == sorted(classes)
+
+
+def test_columns_are_refused_with_the_option_that_helps(flowers, tmp_path):
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        model = sklearn.MLPClassifier((6,), max_iter=5, random_state=0).fit(flowers["rows"], flowers["three"])
+    exported(model, flowers["rows"], tmp_path / "model.onnx", options={"zipmap": "columns"})
+    with pytest.raises(ValueError, match=r"3 outputs of numbers, .* with skl2onnx by options=(\{'zipmap': False\})\.$"):
+        bh.files.onnx.load(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("targets", ["two", "three"])
@@ -162,6 +172,23 @@ def test_the_commands_judge_it_by_its_own_probabilities(targets, flowers, tmp_pa
     exported(model, flowers["rows"], tmp_path / "model.onnx")
     answers = open_model(tmp_path / "model.onnx").predict(flowers["rows"])
     np.testing.assert_allclose(bh.metrics.probabilities(answers), model.predict_proba(flowers["rows"]), atol=1e-5)
+
+
+def test_several_labels_are_not_one_class(here):
+    sklearn = pytest.importorskip("sklearn.neural_network")
+    digits = bh.data.load("mini").test
+    rows = digits.inputs.reshape(-1, 784).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged
+        model = sklearn.MLPClassifier((6,), max_iter=2, random_state=0).fit(rows, np.eye(10, dtype=int)[digits.targets])
+    exported(model, rows, Path("several.onnx"))
+    Path("digit.png").write_bytes(encoded(digits.inputs[0, 0]))
+    for words in (["evaluate", "several.onnx", "--data", "mini"], ["predict", "several.onnx", "digit.png"]):
+        code, out, err = here(*words)
+        assert (code, out) == (1, "") and "so each of its 10 answers may be yes or no by itself; if the larg" in err
+    saved = bh.load("several.onnx")
+    bh.save(saved.model, "named.safetensors", input_shape=(784,), classes=digits.classes)
+    assert here("evaluate", "named.safetensors", "--data", "mini")[0] == 0
 
 
 def test_one_answer_between_0_and_1_is_a_logit_for_the_commands(rng, tmp_path):

@@ -161,9 +161,9 @@ def test_a_pickle_is_refused_and_the_two_lines_make_safetensors_of_it(zipped, rn
             refusing()
     code, out, err = here("evaluate", path)
     assert (code, out) == (1, "") and "is a pickle" in err and err.count("\n") == 1
-    *lines, _ = lines_in(str(error.value))
-    follow(lines)
-    load_weights(model, tmp_path / "model.safetensors")
+    first, second, _ = lines_in(str(error.value))
+    follow([first, second])
+    load_weights(model, tmp_path / "model-weights.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 2, 14, 10)).astype(np.float32))
 
 
@@ -187,10 +187,26 @@ def test_of_a_whole_module_the_lines_make_safetensors_as_the_sentence_says(zippe
     with pytest.raises(ModelFileError, match=r"is a pickle, as torch\.save writes, which can run code") as error:
         bh.load(tmp_path / "model.pt")
     first, second, hint = lines_in(str(error.value))
-    assert hint == "where it is a whole module, they need weights_only=False and state.state_dict()"
+    assert hint.endswith("or weights_only=False and state.state_dict() of a whole module")
     follow([first.replace("weights_only=True", "weights_only=False"), second.replace("state,", "state.state_dict(),")])
-    load_weights(model, tmp_path / "model.safetensors")
+    load_weights(model, tmp_path / "model-weights.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
+
+
+def test_of_a_checkpoint_they_make_its_weights_and_never_write_over_it(rng, tmp_path):
+    theirs, model = t.Sequential(t.Linear(6, 4)), nn.Sequential(nn.Linear(6, 4, rng))
+    path = tmp_path / "model.pt"
+    torch.save({"model": theirs.state_dict(), "epoch": 3}, path)
+    with pytest.raises(ModelFileError, match=r"is a pickle, as torch\.save writes") as error:
+        bh.load(path)
+    first, second, hint = lines_in(str(error.value))
+    assert hint.startswith("with state['model'] if the weights are there")
+    follow([first, second.replace("state,", "state['model'],")])
+    load_weights(model, tmp_path / "model-weights.safetensors")
+    assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
+    path = path.rename(tmp_path / "model.safetensors")  # a name that says something else
+    with pytest.raises(ModelFileError, match=r"save_file\(state, '.*model-weights\.safetensors'\)"):
+        bh.load(path)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -205,7 +221,7 @@ def test_torchscript_is_refused_and_the_two_lines_make_safetensors_of_it(layers,
         with pytest.raises(ModelFileError, match=r"is a program, as torch\.jit\.save writes; if you trust it") as error:
             refusing()
     follow(lines_in(str(error.value)))
-    load_weights(model, tmp_path / "model.safetensors")
+    load_weights(model, tmp_path / "model-weights.safetensors")
     assert_same_outputs(model, theirs, rng.standard_normal((3, 6)).astype(np.float32))
 
 

@@ -8,17 +8,20 @@ what it is sure of.
 import math
 import platform
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import byhand
-from byhand import metrics
+from byhand import metrics, nn
 from byhand.data import Dataset
 from byhand.data.dataset import has_classes
 from byhand.files import SavedModel
-from byhand.files.reading import FirstPixels
+from byhand.files.folding import in_a_row
+from byhand.files.reading import FirstPixels, load
+from byhand.files.shapes import shape_after
 from byhand.terminal import short
 
 if TYPE_CHECKING:
@@ -105,6 +108,7 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
         raise ValueError(f"the targets of {test.name} are not classes, and {name} answers with a class.")
     test, whole = of_classes(test, model.classes or test.classes, name), len(test)
     outputs = model.predict(np.asarray(test.inputs).reshape(len(test), -1) if in_rows else test.inputs)
+    check_one_of(model, outputs, name)
     if outputs.ndim > 2:
         raise ValueError(f"{name} does not answer with a class: for each sample it gives numbers of shape "
                          f"{outputs.shape[1:]}.")
@@ -114,6 +118,42 @@ def assess(model: SavedModel, test: Dataset, name: str) -> Assessment:
         raise ValueError(f"{name} tells {answers} classes apart, and {test.name} has {test.targets.max() + 1}.")
     classes = (*test.classes, *map(str, range(len(test.classes), answers)))[:answers]
     return Assessment(name, model.recipe or "model", test, classes, probabilities, left_out(model, test, whole))
+
+
+def open_model(path: Path) -> SavedModel:
+    """What is in a model file of any kind, or in a run folder, for all that judges a network: it answers with logits.
+
+    Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
+    """
+    return with_logits(load(path))
+
+
+def with_logits(saved: SavedModel) -> SavedModel:
+    """The same model without a last Softmax, or the Sigmoid of a single answer, with which many networks end. All that
+    judges a network here takes logits, and makes probabilities of them itself."""
+    network = saved.model
+    if isinstance(network, nn.Sequential) and len(network) > 1 and (
+            isinstance(network[-1], nn.Softmax) or (isinstance(network[-1], nn.Sigmoid) and has_one_answer(saved))):
+        return replace(saved, model=network[:-1])
+    return saved
+
+
+def has_one_answer(saved: SavedModel) -> bool:
+    """Whether a single number comes of a sample; False if the file does not say what a sample is."""
+    try:  # by arithmetic: whatever the file claims, nothing is run
+        return bool(saved.input_shape) and shape_after(saved.model, saved.input_shape) == (1,)
+    except ValueError:  # which is said where samples go in
+        return False
+
+
+def check_one_of(model: SavedModel, outputs: Array, name: str) -> None:
+    """Raises ValueError for outputs that are each a yes or no by itself, as those of scikit-learn for several labels:
+    several sigmoids, and no names of classes."""
+    sigmoids = any(isinstance(last, nn.Sigmoid) for last in in_a_row(model.model)[-1:])
+    if sigmoids and not model.classes and outputs[0].size > 1:
+        raise ValueError(f"{name} ends in Sigmoid, so each of its {outputs[0].size} answers may be yes or no by "
+                         "itself; if the largest is to win, save it with names of classes, as in bh.save(..., "
+                         "classes=[...]).")
 
 
 def left_out(model: SavedModel, test: Dataset, whole: int) -> str:

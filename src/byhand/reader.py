@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from byhand.files import SavedModel
+from byhand.assess import check_one_of
 from byhand.metrics import probabilities
 from byhand.pictures import Digit, find_many, is_mnist, prepare
 from byhand.pictures.digits import groups
@@ -157,5 +158,7 @@ def of_digit(model: SavedModel, digit: Digit) -> Reading:
 def answer(model: SavedModel, image: Array) -> tuple[tuple[str, ...], Array]:
     """The classes, those without a name by their number, and the probability that a model gives each for an image
     (C, H, W)."""
-    given = probabilities(model.predict(image.reshape(1, *(model.input_shape or image.shape))))[0]
+    outputs = model.predict(image.reshape(1, *(model.input_shape or image.shape)))
+    check_one_of(model, outputs, "the model")
+    given = probabilities(outputs)[0]
     return (*model.classes, *map(str, range(len(model.classes), len(given)))), given

@@ -24,7 +24,7 @@ from byhand.data.formats.arrays import read_npy
 from byhand.doctor import Layer, Look, Measured, facts, in_words
 from byhand.doctor.record import read, write
 from byhand.files import ModelFileError, SavedModel, load_checkpoint, model_json, save_checkpoint
-from byhand.files.reading import open_model
+from byhand.assess import open_model
 from byhand.files.scalar_json import write_scalar_json
 from byhand.files.tensors import file_of, read_tensors
 from byhand.look import model_facts, model_text

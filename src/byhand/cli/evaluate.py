@@ -39,8 +39,8 @@ def evaluate(model: Path, source: str | None, confidence: float | None, given: t
       byhand evaluate first-run/model.safetensors --data mini --json
       byhand evaluate theirs.onnx --normalize 0.1307,0.3081
     """
-    from byhand.assess import assess, in_words
-    from byhand.files.reading import model_file, open_model
+    from byhand.assess import assess, in_words, open_model
+    from byhand.files.model import model_file
     from byhand.pictures import is_pictures
 
     file, tell = model_file(model), notice(listener(quiet))

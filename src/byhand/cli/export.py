@@ -63,7 +63,8 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
       byhand export first-run --to c --out digits.c --name digits --int8
       byhand export digits.safetensors --to json
     """
-    from byhand.files.reading import load, model_file
+    from byhand.files.model import model_file
+    from byhand.files.reading import load
 
     for asked, option, owner in ((name is not None, "--name", "c"), (int8, "--int8", "c"),
                                  (preprocessing, "--preprocessing", "onnx"), (fold, "--fold-batch-norm", "onnx")):
@@ -86,7 +87,7 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
                              "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
     if int8:
-        facts["int8"], saved = in_eight_bits(saved, model, source, quiet)
+        facts["int8"], saved = in_eight_bits(saved, model, file, source, quiet)
     use = write(saved, file, out, form, name, preprocessing, fold)
     say_what_is_assumed(saved, file, notice(listener(quiet)))
     facts |= {"bytes": out.stat().st_size, "use": use}
@@ -107,13 +108,14 @@ def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
     from byhand.files.reading import FirstPixels
 
     if any(isinstance(layer, FirstPixels) for _, layer in saved.model.named_modules()):
-        raise ValueError(f"{file} is a scalar network, and a scalar network can be exported as c or scalar-json.")
+        raise ValueError(f"{file} is a scalar network that does not read whole pictures of 784 pixels, and such a one "
+                         "can be exported as c or scalar-json.")
     if form == "onnx" and not saved.input_shape:
         raise ValueError(f"{file} does not say the shape of a sample, which an ONNX file needs; write it again with "
                          "bh.save(model, path, input_shape=(1, 28, 28)), or whatever the shape is, and export that.")
 
 
-def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
+def in_eight_bits(saved: "SavedModel", model: Path, file: Path, source: str | None,
                   quiet: bool) -> tuple[dict[str, Any], "SavedModel"]:
     """What it costs to have the weights in eight bits, and the model that has them."""
     from byhand.assess import assess
@@ -121,7 +123,8 @@ def in_eight_bits(saved: "SavedModel", model: Path, source: str | None,
     small = byhand.files.c.quantized(saved)
     with known_data(source):
         test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
-    before, after = (assess(form, test, str(model)).facts() for form in (saved, small))
+    before, after = (assess(as_trained(form, None, file, test.inputs.dtype), test, str(model)).facts()
+                     for form in (saved, small))  # rows may be of bytes, which is known by now
     measured = {"float_test_accuracy": before["test_accuracy"], "test_accuracy": after["test_accuracy"]}
     facts = {"dataset": after["dataset"], "test_samples": after["test_samples"], **measured}
     return facts, replace(small, metrics={**small.metrics, **measured})
@@ -150,7 +153,10 @@ def write(saved: "SavedModel", file: Path, out: Path, form: str, name: str | Non
     from byhand.files.reading import on_numbers
     from byhand.files.scalar_json import write_scalar_json
 
-    write_scalar_json(on_numbers(saved), out)
+    try:
+        write_scalar_json(on_numbers(saved), out)
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be exported as scalar-json: {error}") from None
     return [f"net = byhand.files.scalar_json.read_scalar_json({str(out)!r})",
             "classes = byhand.scalar.predict(net, [byhand.scalar.pixels(image, net.sizes[0]) for image in images])"]
 

@@ -1,8 +1,9 @@
 """The option --normalize: how samples were normalized in training, where the file of a model does not say so.
 
 A file that another program wrote mostly holds the network alone. What was done to samples before they reached it was
-done by code that is not in the file, and a network that gets other numbers answers worse, without a word. So what is
-assumed is said, and the option changes it.
+done by code that is not in the file, and a network that gets other numbers answers worse, without a word. A graph that
+normalizes floats itself does not say either whether its pixels were divided by 255 before. So what is assumed is said,
+and the option changes it.
 """
 
 import math
@@ -57,10 +58,11 @@ def as_trained(saved: "SavedModel", given: tuple[float, ...] | None, file: Path,
 
     in_bytes = dtype == "uint8" if dtype is not None else len(saved.input_shape) in (0, 3)
     if given is None:
-        return replace(saved, normalize=Normalize()) if in_bytes and not saved.normalize_known else saved
-    if saved.normalize is not None:
-        raise click.UsageError(f"{file} says itself how its inputs are normalized ({saved.normalize}); leave out "
-                               "--normalize.")
+        assumed = replace(saved.normalize or Normalize(), scale=1 / 255)
+        return replace(saved, normalize=assumed) if in_bytes and not saved.normalize_known else saved
+    if saved.normalize is not None and (given or saved.normalize_known):
+        unless = "" if saved.normalize_known else ", or give --normalize none if it takes pixels from 0 to 255"
+        raise click.UsageError(f"{file} says itself how its inputs are normalized; leave out --normalize{unless}.")
     if not given:
         return replace(saved, normalize_known=True)
     channels = len(given) // 2
@@ -73,11 +75,16 @@ def as_trained(saved: "SavedModel", given: tuple[float, ...] | None, file: Path,
 
 def say_what_is_assumed(saved: "SavedModel", file: Path, tell: Callable[[str], None]) -> None:
     """Tell what the file does not say and is taken for granted, if anything is."""
+    from byhand.data import Normalize
+
+    silent = f"{file} does not say how its inputs were normalized in training"
     if saved.normalize_known:
         return
-    silent = f"{file} does not say how its inputs were normalized in training"
     if saved.normalize is None:
         tell(f"{silent}; they are taken as they are. If that is wrong, give --normalize MEAN,STD.")
-    else:
+    elif saved.normalize == Normalize():
         tell(f"{silent}; pixels from 0 to 1 are assumed. If that is wrong, give --normalize MEAN,STD of such pixels, "
              "or --normalize none for pixels from 0 to 255.")
+    elif saved.normalize.scale != 1:  # as it is where a graph of floats gets floats, and nothing was assumed
+        tell(f"{file} normalizes its inputs itself; pixels from 0 to 1 are assumed to come into it. If that is wrong, "
+             "give --normalize none for pixels from 0 to 255.")

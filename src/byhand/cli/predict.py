@@ -59,7 +59,8 @@ def predict(model: Path, images: tuple[Path, ...], many: bool, as_is: bool, draw
       byhand predict first-run page.png --many --json
     """
     from byhand import reader
-    from byhand.files.reading import model_file, open_model
+    from byhand.assess import open_model
+    from byhand.files.model import model_file
     from byhand.pictures.show import sheet
 
     if many and as_is:

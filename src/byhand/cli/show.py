@@ -34,7 +34,8 @@ def show(model: Path, file: Path | None, source: str | None, index: int, given: 
       byhand show first-run
       byhand show first-run --data mini --index 7 --out seven.png
     """
-    from byhand.files.reading import model_file, open_model
+    from byhand.assess import open_model
+    from byhand.files.model import model_file
     from byhand.look import chosen_image, model_facts, model_figure, model_text
 
     if file is not None and source is not None:

@@ -37,7 +37,7 @@ def save_checkpoint(state: Mapping[str, Any], path: str | os.PathLike[str]) -> N
     leaving the old one as it was, if it cannot be written.
     """
     tensors: dict[str, Array] = {}
-    plain = as_json("a run's state", apart(state, "state", tensors))
+    plain = as_json("a run's state", apart(state, "state", tensors), allow_nan=True)  # of a loss that grew beyond all
     metadata = {"format": FORMAT, "version": str(VERSION), "state": plain, "sha256": digest(plain, tensors)}
     try:
         content = file_of(tensors, metadata)

@@ -22,6 +22,7 @@ from byhand.inference import Answers
 from byhand.files.architecture import build, describe
 from byhand.files.first_bytes import kind_of
 from byhand.files.plain_json import as_json, from_json
+from byhand.files.shapes import Shape, shape_after
 from byhand.files.tensors import ModelFileError, file_of, read_tensors
 from byhand.terminal import short
 
@@ -73,10 +74,7 @@ class SavedModel:
         Raises ValueError if the inputs do not fit, and where the network does not answer with a number for each class.
         """
         outputs = self._answers(self.model, inputs, self.normalize)
-        single = len(self.classes) == 2 and outputs.shape[1:] in ((), (1,))  # whose sign tells
-        if self.classes and outputs.shape[1:] != (len(self.classes),) and not single:
-            raise ValueError(f"the model names {len(self.classes)} classes, and its network answers with an array of "
-                             f"shape {outputs.shape[1:]} instead of a number for each.")
+        check_answers(self.classes, outputs.shape[1:])
         if np.isnan(outputs).any():
             raise ValueError("the model answers with NaN, not with numbers: it was saved after training had failed.")
         return outputs
@@ -100,6 +98,13 @@ def save(model: nn.Module, path: str | os.PathLike[str], *, input_shape: tuple[i
     content = file_of(tensors, metadata)
     check_readable(path, lambda: read(facts_of(metadata), tensors, len(content)))
     write_atomically(path, content)
+
+
+def check_answers(classes: Sequence[str], shape: Shape) -> None:
+    """Raises ValueError for an answer of this shape that is no number for each class, nor one whose sign tells two."""
+    if classes and shape != (len(classes),) and not (len(classes) == 2 and shape in ((), (1,))):
+        raise ValueError(f"the model names {len(classes)} classes, and its network answers with an array of shape "
+                         f"{shape} instead of a number for each.")
 
 
 def must_be_saved(saved: Any) -> None:
@@ -127,6 +132,13 @@ def metadata_of(saved: SavedModel) -> dict[str, str]:
     }
 
 
+def check_version(version: str) -> None:
+    """Raises ValueError for another version of the format, as it is written in the file."""
+    if version != str(VERSION):
+        raise ValueError(f"it has format version {short(version[:20])}, and this byhand reads version {VERSION}; "
+                         "update byhand")
+
+
 def facts_of(metadata: Mapping[str, str]) -> dict[str, Any]:
     """What the texts of `metadata_of` say."""
     written = ("architecture", "input_shape", "preprocessing", "classes", "metrics")
@@ -151,11 +163,8 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     if metadata.get("format") != "byhand":
         raise ModelFileError(f"{path} holds weights but no byhand network: build the network in code, and fill it with "
                              "bh.files.load_weights(model, path).")
-    if metadata.get("version") != str(VERSION):
-        version = short(metadata.get("version", "?")[:20])
-        raise ModelFileError(f"{path} has format version {version}, and this byhand reads version {VERSION}; update "
-                             "byhand.")
     try:
+        check_version(metadata.get("version", "?"))
         return read(facts_of(metadata), state, path.stat().st_size)
     except (KeyError, RecursionError, ValueError) as error:
         raise ModelFileError(f"{path} does not describe a network: {short(error)}.") from None
@@ -168,15 +177,33 @@ def load_weights(model: nn.Module, path: str | os.PathLike[str], *, strict: bool
     of another precision are converted to the network's. strict=False leaves out what only one of the two has.
 
     Raises ModelFileError, a ValueError, before anything is changed, if the file is none or its weights do not fit;
-    OSError if there is no file.
+    ValueError for what is no network, OSError if there is no file.
     """
-    path = Path(path)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"load_weights fills a network, such as saved.model of what bh.load gives, not {model!r}.")
+    path = model_file(Path(path))
     _, state = tensors_of(path)
     try:
         with np.errstate(all="ignore"):  # numbers that are too large, or none
+            check_numbers(model.state_dict(), state)
             model.load_state_dict(state, strict)
     except ValueError as error:
         raise ModelFileError(f"{path} cannot be loaded: {short(error)}.") from None
+
+
+def check_numbers(own: Mapping[str, Array], state: Mapping[str, Array]) -> None:
+    """Raises ValueError for numbers of another kind than the network's own under the same name, or beyond them."""
+    for name in [name for name in own if name in state]:
+        kind, array = own[name].dtype, state[name]
+        if array.dtype.kind != kind.kind:
+            raise ValueError(f"its {name} is {array.dtype}, where numbers such as {kind} belong")
+        if np.isinf(array.astype(kind)).sum() > np.isinf(array).sum():
+            raise ValueError(f"its {name} has numbers that are too large for {kind}")
+
+
+def model_file(path: Path) -> Path:
+    """The model of a run folder; any other path as it is."""
+    return path / "model.safetensors" if path.is_dir() else path
 
 
 NO_TENSORS = {
@@ -185,10 +212,11 @@ NO_TENSORS = {
     "onnx": "is an ONNX file; read it with bh.files.onnx.load(path).",
     "pickle": "is a pickle, which can run code when it is opened, so byhand opens none; if you trust it, open it in "
               "Python, and write what is in it in another form, such as ONNX (by skl2onnx, if it is scikit-learn's).",
+    **dict.fromkeys(("list", "object"), "is JSON; read it with bh.load(path)."),
     "pytorch": "is a pickle, as torch.save writes, which can run code when it is opened; if you trust it, these two "
                "lines turn it into safetensors: state = torch.load({old!r}, weights_only=True); "
-               "safetensors.torch.save_file(state, {new!r}); where it is a whole module, they need weights_only=False "
-               "and state.state_dict().",
+               "safetensors.torch.save_file(state, {new!r}); with state['model'] if the weights are there, or "
+               "weights_only=False and state.state_dict() of a whole module.",
     "torchscript": "is a program, as torch.jit.save writes; if you trust it, these two lines turn it into safetensors: "
                    "state = torch.jit.load({old!r}).state_dict(); safetensors.torch.save_file(state, {new!r}).",
 }
@@ -198,7 +226,8 @@ NO_TENSORS = {
 def tensors_of(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """The metadata and the arrays of a file. Raises ModelFileError, which says what to do with files of other kinds."""
     if sentence := NO_TENSORS.get(kind_of(path)):
-        raise ModelFileError(f"{path} {sentence.format(old=str(path), new=str(path.with_suffix('.safetensors')))}")
+        new = path.with_name(f"{path.stem}-weights.safetensors")  # whatever the old one is called
+        raise ModelFileError(f"{path} {sentence.format(old=str(path), new=str(new))}")
     return read_tensors(path)
 
 
@@ -209,9 +238,7 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
         model.load_state_dict(state)
     if any(array.dtype == np.float64 for array in state.values()):
         model.to(np.float64).load_state_dict(state)  # again, now in the file's own precision
-    for name, own in model.state_dict().items():
-        if state[name].dtype.kind != own.dtype.kind:
-            raise ValueError(f"its {name} is {state[name].dtype}, where numbers such as {own.dtype} belong")
+    check_numbers(model.state_dict(), state)
     names = ("input_shape", "classes", "recipe", "preprocessing", "metrics")
     shape, classes, recipe, preprocessing, metrics = (facts[name] for name in names)
     if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape):
@@ -226,5 +253,9 @@ def read(facts: Mapping[str, Any], state: Mapping[str, Array], size: int) -> Sav
         raise ValueError("its metrics are not figures under names")
     if not isinstance(recipe, str) or not recipe.isprintable() or len(recipe) > 100:
         raise ValueError("its recipe is not a name")
-    return SavedModel(model, tuple(shape), None if preprocessing is None else Normalize.from_dict(preprocessing),
-                      tuple(classes), recipe, metrics)
+    normalize = None if preprocessing is None else Normalize.from_dict(preprocessing)
+    if shape:  # by which the rest can be judged
+        check_answers(classes, shape_after(model, tuple(shape)))
+        if normalize is not None:
+            normalize.factors(np.empty((0, *shape)))
+    return SavedModel(model, tuple(shape), normalize, tuple(classes), recipe, metrics)

@@ -22,13 +22,12 @@ import numpy as np
 
 from byhand.atomic import write_atomically
 from byhand.files.architecture import describe
-from byhand.files.model import MOST_DIMENSIONS, SavedModel, check_readable, must_be_saved, read
+from byhand.files.model import MOST_DIMENSIONS, VERSION, SavedModel, check_readable, check_version, must_be_saved, read
 from byhand.files.plain_json import as_json, from_json, is_number, read_json
 from byhand.files.tensors import ModelFileError
 from byhand.terminal import short
 
 Array = np.ndarray[Any, Any]
-VERSION = 1
 MOST_NUMBERS = 2_000_000
 WIDTH = 100  # of a line of numbers
 
@@ -79,9 +78,7 @@ def contents(document: Any, size: int) -> SavedModel:
     """What a text of this size says."""
     if not isinstance(document, dict) or document.get("format") != "byhand":
         raise ValueError("it is not an object with the format 'byhand'")
-    if document["version"] != VERSION:
-        version = short(str(document["version"])[:20])
-        raise ValueError(f"it has format version {version}, and this byhand reads version {VERSION}; update byhand")
+    check_version(json.dumps(document["version"]))
     if document["dtype"] not in ("float32", "float64"):
         raise ValueError("its dtype is neither 'float32' nor 'float64'")
     if not isinstance(document["weights"], dict):

@@ -43,8 +43,9 @@ def once_each(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def as_json(name: str, value: Any) -> str:
-    """`value` in JSON, with NumPy's numbers and arrays as Python's."""
+def as_json(name: str, value: Any, allow_nan: bool = False) -> str:
+    """`value` in JSON, with NumPy's numbers and arrays as Python's. NaN and infinity have no place in it, though Python
+    can write them for itself."""
     def plain(part: Any) -> Any:
         if isinstance(part, np.generic | np.ndarray):
             return part.tolist()
@@ -53,9 +54,10 @@ def as_json(name: str, value: Any) -> str:
         raise TypeError(f"it cannot hold a {type(part).__name__}")
 
     try:
-        return json.dumps(value, default=plain)
+        return json.dumps(value, default=plain, allow_nan=allow_nan)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be something that JSON can hold ({error}).") from None
+
 
 def is_number(value: Any) -> bool:
     """A number that a float can hold. JSON also has true, which Python counts as 1, and whole numbers of any length."""

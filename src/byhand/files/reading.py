@@ -6,7 +6,6 @@ that is like a scalar one can be turned back into it.
 """
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,9 +17,8 @@ from byhand.data import Normalize
 from byhand.files import model, model_json
 from byhand.files.first_bytes import kind_of
 from byhand.files.folding import in_a_row
-from byhand.files.model import SavedModel
+from byhand.files.model import SavedModel, model_file
 from byhand.files.scalar_json import read_scalar_json
-from byhand.files.shapes import shape_after
 from byhand.nn.module import ShapeError
 from byhand.tensor import Tensor
 
@@ -40,19 +38,6 @@ class FirstPixels(nn.Module):
         if flat.shape[1] < self.count:
             raise ShapeError(self, x.shape, f"at least {self.count} numbers a sample")
         return flat[:, :self.count]
-
-
-def model_file(path: Path) -> Path:
-    """The model of a run folder; any other path as it is."""
-    return path / "model.safetensors" if path.is_dir() else path
-
-
-def open_model(path: Path) -> SavedModel:
-    """What is in a model file of any kind, or in a run folder, for all that judges a network: it answers with logits.
-
-    Raises FileNotFoundError if there is no such file, ValueError if it is none of these.
-    """
-    return with_logits(load(path))
 
 
 def load(path: str | os.PathLike[str]) -> SavedModel:
@@ -78,33 +63,16 @@ def load(path: str | os.PathLike[str]) -> SavedModel:
     return model.load(path)
 
 
-def with_logits(saved: SavedModel) -> SavedModel:
-    """The same model without a last Softmax, or the Sigmoid of a single answer, with which many networks end. All that
-    judges a network here takes logits, and makes probabilities of them itself."""
-    network = saved.model
-    if isinstance(network, nn.Sequential) and len(network) > 1 and (
-            isinstance(network[-1], nn.Softmax) or (isinstance(network[-1], nn.Sigmoid) and has_one_answer(saved))):
-        return replace(saved, model=network[:-1])
-    return saved
-
-
-def has_one_answer(saved: SavedModel) -> bool:
-    """Whether a single number comes of a sample; False if the file does not say what a sample is."""
-    try:  # by arithmetic: whatever the file claims, nothing is run
-        return bool(saved.input_shape) and shape_after(saved.model, saved.input_shape) == (1,)
-    except ValueError:  # which is said where samples go in
-        return False
-
-
 def on_arrays(net: scalar.Net) -> SavedModel:
     """A scalar network with relu after each layer, as the same network on arrays, for pixels from 0 to 255."""
-    layers: list[nn.Module] = [FirstPixels(net.sizes[0])]
+    whole = net.sizes[0] == 784  # pixels, which are all of a picture of the tutorial's
+    layers: list[nn.Module] = [nn.Flatten() if whole else FirstPixels(net.sizes[0])]
     for inputs, layer in zip(net.sizes, net.layers, strict=False):
         linear = nn.Linear(inputs, len(layer.neurons), np.random.default_rng(0), dtype=np.float64)
         linear.load_state_dict({"weight": [[w.data for w in neuron.weights] for neuron in layer.neurons],
                                 "bias": [neuron.bias.data for neuron in layer.neurons]})
         layers += [linear, nn.ReLU()]
-    return SavedModel(nn.Sequential(*layers), normalize=Normalize(), recipe="scalar network")
+    return SavedModel(nn.Sequential(*layers), (1, 28, 28) if whole else (), Normalize(), recipe="scalar network")
 
 
 def on_numbers(saved: SavedModel) -> scalar.Net:

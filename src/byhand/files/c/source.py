@@ -52,10 +52,18 @@ def source(saved: SavedModel, program: Program, name: str | None) -> str:
 
 
 def answers_with_a_class(saved: SavedModel, program: Program) -> bool:
-    """Whether the outputs are a number for each class, or one whose sign tells two apart."""
+    """Whether the outputs are a number for each class, or one that tells two apart. Several sigmoids without names may
+    each be a yes or no by itself."""
     outputs = program.output.size
-    single = outputs == 1 and len(saved.classes) == 2
-    return len(program.output.shape) == 1 and (single or (outputs > 1 and len(saved.classes) in (0, outputs)))
+    known = len(saved.classes) == (2 if outputs == 1 else outputs)
+    unnamed = not saved.classes and outputs > 1 and not ends_in_sigmoid(program)
+    return len(program.output.shape) == 1 and (known or unnamed)
+
+
+def ends_in_sigmoid(program: Program) -> bool:
+    """Whether the outputs are from 0 to 1 each, so that a single one tells two classes apart at a half, and not at 0 as
+    a logit does."""
+    return bool(program.steps) and program.steps[-1].function == "sigmoid"
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -101,7 +109,8 @@ def heading(saved: SavedModel, program: Program, can: list[str]) -> str:
     answer = counted(outputs, "number")
     if answers_with_a_class(saved, program):
         several = ", one for each class;" if saved.classes else "; if these are classes,"
-        answer += "; above 0 means the second class" if outputs == 1 else f"{several} the largest wins"
+        border = "0.5" if ends_in_sigmoid(program) else "0"
+        answer += f"; above {border} means the second class" if outputs == 1 else f"{several} the largest wins"
     facts = [("Reads", f"{counted(program.input.size, 'number')}{order}, as they are in the data{normalized}."),
              ("Answers", f"{answer}."), ("Classes", ", ".join(saved.classes) or "not named."),
              ("Accuracy", accuracy(saved)), ("Memory", memory(program))]
@@ -257,7 +266,8 @@ def also_cpp(lines: list[str]) -> list[str]:
 def entrances(program: Program, can: list[str]) -> list[str]:
     """The bodies of these functions."""
     start = program.input.memory.buffer
-    answer = "logits[0] > 0" if program.output.size == 1 else "largest_of(logits, BYHAND_OUTPUTS)"
+    single = f"logits[0] > {'0.5f' if ends_in_sigmoid(program) else '0'}"
+    answer = single if program.output.size == 1 else "largest_of(logits, BYHAND_OUTPUTS)"
     runs = ["for (int i = 0; i < BYHAND_INPUTS; i++)", f"    {start}[i] = input[i];", "network(logits);"]
     predict = "predict_bytes" if any("predict_bytes" in line for line in can) else "predict"
     bodies = {

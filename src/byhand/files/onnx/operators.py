@@ -91,7 +91,9 @@ def window_of(node: Node, x: Step, size: tuple[int, ...] = ()) -> tuple[Two, Two
     pads = node.wholes("pads", (0, 0, 0, 0))
     need(len(size) == len(stride) == len(dilation) == 2 and len(pads) == 4, node, "looks at something else than "
          "pictures")
-    if node.word("auto_pad", "NOTSET").startswith("SAME_"):
+    padding = node.word("auto_pad", "NOTSET")
+    need(padding in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"), node, f"pads by the rule {padding[:20]}")
+    if padding.startswith("SAME_"):
         over = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0) if s > 0 else 0
                 for n, k, s, d in zip(x.shape[1:], size, stride, dilation, strict=True)]
         pads = (*[n // 2 for n in over], *[n - n // 2 for n in over])  # as leaves ceil(n / stride) rows of n

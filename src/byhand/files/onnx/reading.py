@@ -48,7 +48,7 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
 
     normalize: how samples were normalized in training, where the file itself does not say so. Most do not, and a
     network that was trained on numbers around 0 answers worse on pixels from 0 to 255. `normalize_known` is False where
-    neither says anything.
+    neither says anything; and where a graph of floats normalizes them itself, which may be pixels from 0 to 1.
 
     Raises ModelFileError, a ValueError, with one sentence about what is wrong with the file, such as the first operator
     that byhand has no layer for; ValueError for a `normalize` that is none, or beside the file's own; OSError if there
@@ -76,27 +76,25 @@ def load(path: str | os.PathLike[str], normalize: Normalize | None = None) -> Sa
     if normalize is None:
         return saved
     if saved.normalize is not None:
-        raise ValueError(f"{path} says itself how its samples are normalized ({saved.normalize}); leave out normalize.")
+        raise ValueError(f"{path} says itself how its samples are normalized; leave out normalize.")
     return replace(saved, normalize=normalize, normalize_known=True)
 
 
 def from_metadata(file: Any, size: int) -> SavedModel | None:
-    """The model that a file of byhand's own describes; None if it is another's, or was changed by another."""
+    """The model that a file of byhand's own describes; None if it is another's, or was changed by another: whatever its
+    metadata says then, the graph counts. Raises ValueError for another version of the format."""
     metadata = {text(entry.key): text(entry.value) for entry in file.metadata_props}
-    if metadata.get("format") != "byhand" or metadata.get("version") != str(model_files.VERSION):
+    if metadata.get("format") != "byhand" or len(metadata) < len(file.metadata_props):
         return None
-    if len(metadata) < len(file.metadata_props):
-        raise ValueError("two entries of its metadata have the same name")
-    arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
-    counters = from_json(metadata["counters"])
-    if not isinstance(counters, dict) or not all(type(n) is int and 0 <= n < 2**63 for n in counters.values()):
-        raise ValueError("its counters are not whole numbers under names")
-    state = {name: array for name, array in arrays.items() if not name.startswith("preprocessing.")}
-    state |= {name: np.array(n) for name, n in counters.items()}
-    saved = model_files.read(model_files.facts_of(metadata), state, size)
-    if not saved.input_shape:
-        raise ValueError("it does not say what shape a sample has")
-    again = file_of(saved, metadata, from_json(metadata["preprocessing_inside"]) is True)
+    model_files.check_version(metadata.get("version", "?"))
+    try:
+        counters = {name: np.array(n, np.int64) for name, n in from_json(metadata["counters"]).items()}
+        arrays = {text(tensor.name): array_of(tensor) for tensor in file.graph.initializer}
+        state = {name: array for name, array in arrays.items() if not name.startswith("preprocessing.")}
+        saved = model_files.read(model_files.facts_of(metadata), state | counters, size)
+        again = file_of(saved, metadata, from_json(metadata["preprocessing_inside"]) is True)
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
+        return None
     return saved if same_graph(file, again) else None
 
 
@@ -123,16 +121,17 @@ def from_graph(file: Any, size: int) -> SavedModel:
     check_operators(nodes_needed, name, whole=kind not in FLOATS)
     if len(answers) != 1:
         raise ValueError(f"it has {len(answers)} outputs of numbers, and a network has one; export the logits or the "
-                         "probabilities alone")
+                         "probabilities alone, with skl2onnx by options={'zipmap': False}")
     end = followed(nodes_needed, {name: start}, arrays, answers[0], batch, size)
     steps = merged(since(end, start))
     normalize = normalize_of(steps[0]) if steps and isinstance(steps[0].layer, Scaling) else None
     kinds = {array.dtype for array in numbers_of(steps)}
     maker = Maker(4 * size + 2**20, np.float64 if np.dtype(np.float64) in kinds else np.float32)
     layers = maker.modules(steps if normalize is None else steps[1:])
-    classes = classes_of(nodes, arrays)
+    yes_or_no = isinstance(end.layer, nn.Sigmoid)  # to each of several labels, of which none excludes another
+    classes = () if yes_or_no else classes_of(nodes, arrays)
     return SavedModel(nn.Sequential(*layers), start.shape, normalize, classes if end.shape == (len(classes),) else (),
-                      normalize_known=kind == onnx.TensorProto.UINT8 or normalize is not None)
+                      normalize_known=kind not in FLOATS or (normalize is not None and beyond_1(normalize)))
 
 
 def opset_of(file: Any) -> int:
@@ -273,6 +272,11 @@ def normalize_of(step: Step) -> Normalize | None:
     mean, std = (tuple(map(float, values)) if values.size > 1 else float(values[0])
                  for values in ((0 - shift) / scale, 1 / scale))
     return Normalize(mean, std, scale=1.0)
+
+
+def beyond_1(normalize: Normalize) -> bool:
+    """Whether it can only be of pixels from 0 to 255: those from 0 to 1 have no mean and no deviation above 1."""
+    return bool(max(np.max(normalize.mean), np.max(normalize.std)) > 1)
 
 
 def classes_of(nodes: Sequence[Node], arrays: Mapping[str, Any]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from byhand.data import Normalize
 from byhand.files.folding import without_batch_norm
 from byhand.files.model import SavedModel, check_readable, facts_of, metadata_of, read
 from byhand.files.onnx.library import checker, helper, numpy_helper, onnx
+from byhand.files.plain_json import from_json
 from byhand.files.shapes import Shape, shape_after
 
 Array = np.ndarray[Any, Any]
@@ -54,10 +55,10 @@ def save(model: SavedModel | nn.Module, path: str | os.PathLike[str], *, preproc
                     **{name: value for name, value in told.items() if value is not None})
     if not isinstance(saved.input_shape, tuple | list) or not saved.input_shape:
         raise ValueError("an ONNX file says what goes in; pass the shape of one sample, as in input_shape=(1, 28, 28).")
-    metadata = metadata_of(saved)
     if fold_batch_norm:
         saved = replace(saved, model=without_batch_norm(saved.model))
-        metadata = metadata_of(saved)
+    metadata = metadata_of(saved)
+    saved = replace(saved, input_shape=tuple(from_json(metadata["input_shape"])))  # Python's numbers, not NumPy's
     size = sum(np.asarray(array).nbytes for _, array in saved.model.named_arrays())
     if size > LARGEST - 2**20:
         raise ValueError(f"an ONNX file holds at most 2 GB, and this network has {size / 2**30:.1f}.")
