@@ -121,13 +121,12 @@ class NeuralNetwork(Learned, Parameters):
         """What is refused in the middle, or goes wrong in training, takes nothing with it that was learned before."""
         before = {name: copy.copy(value) if name.endswith("_") and isinstance(value, list) else value  # those grow
                   for name, value in vars(self).items()}
-        there = hasattr(self, "model_")
-        weights, version = (self.model_.state_dict(), self._version()) if there else ({}, 0)
+        weights, version = (self.model_.state_dict(), self._version()) if hasattr(self, "model_") else ({}, 0)
         try:
             yield
         except BaseException:
             self.__dict__ = before
-            if there and self._version() != version:  # steps were taken, and what the optimizer remembers is of these
+            if weights and self._version() != version:  # steps were taken, and what the optimizer remembers is of these
                 self.model_.load_state_dict(weights)
                 self._left, self._optimizer = self._version(), None
             raise
@@ -174,8 +173,7 @@ class NeuralNetwork(Learned, Parameters):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             counts = weights > 0
-            if not counts.all():
-                X, y, weights = X[counts], y[counts], weights[counts]
+            X, y, weights = X[counts], y[counts], weights[counts]
         return X, self._targets(y, known, name), weights
 
     def _sets(self, rows: Any, targets: Array, weights: Array | None,
