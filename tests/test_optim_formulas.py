@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optimizers import ALL, each_optimizer, give_gradients, parameters, values
 
-from byhand import Tensor, losses, optim
+from byhand import Tensor, kernels, losses, optim
 
 
 def test_the_table_holds_every_optimizer():
@@ -167,6 +167,26 @@ def test_max_norm_shortens_long_rows_of_weights_only():
     optimizer.step()
     np.testing.assert_allclose(w.numpy(), [[0.6, 0.8], [0.3, 0.4], [0, 0]])
     assert kernel.numpy().ravel().tolist() == [0.5] * 4 and b.item() == 7
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("body", ["numpy", "jit"])
+@each_optimizer
+def test_numbers_that_fade_away_end_at_0_and_not_among_the_slow_ones(make, body, dtype):
+    """Below the smallest normal number, many processors are a hundred times slower."""
+    if body == "jit":
+        pytest.importorskip("numba")
+    smallest = np.finfo(dtype).tiny
+    w = Tensor(np.array([smallest / 2, -smallest / 2, 2 * smallest, 0.5, np.nan], dtype), requires_grad=True)
+    optimizer = make([w])
+    for array in optimizer.memory.values():
+        array[...] = smallest / 4
+    w.grad = np.zeros(5, dtype)
+    with kernels.using(body):
+        optimizer.step()
+    for numbers in (w.numpy(), *optimizer.memory.values()):
+        assert not ((numbers != 0) & (np.abs(numbers) < smallest)).any()
+    assert w.numpy()[3] == pytest.approx(0.5, rel=0.01) and np.isnan(w.numpy()[4])
 
 
 # --- groups and the learning rate -------------------------------------------------------------------------------------

@@ -197,9 +197,7 @@ class Loader:
 
     def batch(self, rows: Array) -> Batch:
         """The batch of the samples with these numbers."""
-        if len(rows) == len(self.dataset) and self.rng is None:
-            return self._batch(0, None)
-        return self._prepare(rows)
+        return self._batch(0, None) if len(rows) == len(self.dataset) and self.rng is None else self._prepare(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """How far the pass at hand is, and the generator as it was when the order of this pass was drawn: that takes

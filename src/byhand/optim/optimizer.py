@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -242,24 +242,25 @@ class Optimizer(ABC):
     def _update(self, run: Run, factor: float) -> None:
         own = run.group.settings
         lr, l1, l2 = self._lr * own["lr_ratio"], own["l1"], own["l2"]
-        rule = self.rule
-        if rule and kernels.in_use() == "jit" and self.flat.dtype in (np.float32, np.float64):
+        if (rule := self.rule) and kernels.in_use() == "jit" and self.flat.dtype in (np.float32, np.float64):
             part = slice(run.start, run.stop)
             memory = {name: array[part] for name, array in self.memory.items()}
-            jit: Any = kernels.compiled()
-            jit.step(rule.name, self.flat[part], self.gradient[part], memory, rule.rates(lr, run.steps, own), l1, l2,
-                     own["clip_value"] or math.inf, factor)
+            cast(Any, kernels.compiled()).step(
+                rule.name, self.flat[part], self.gradient[part], memory, rule.rates(lr, run.steps, own), l1, l2,
+                own["clip_value"] or math.inf, factor)
             return
         for part in blocks(run):
             w, g = self.flat[part], clipped(self.gradient[part], run.group, self.spares[0])
             spare = self.spares[1, :len(w)]
-            if factor != 1:
-                g *= factor
+            g *= factor
             if l1:
                 g += np.multiply(np.sign(w, out=spare), l1, out=spare)
             if l2:
                 g += np.multiply(w, l2, out=spare)
-            self.update(w, g, spare, [array[part] for array in self.memory.values()], lr, run.steps, own)
+            parts = [array[part] for array in self.memory.values()]
+            self.update(w, g, spare, parts, lr, run.steps, own)
+            for numbers in (w, *parts):  # weights that nothing pulls at would get lost among numbers that are slow
+                numbers[np.abs(numbers, out=spare) < np.finfo(w.dtype).tiny] = 0
 
 
 def blocks(run: Run) -> Iterator[slice]:

@@ -34,39 +34,39 @@ def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1
     """
     number = w.dtype.type
     rate, small, kept, setting = number(lr), number(eps), number(1 - decay), number(setting1)
-    w, slopes = w[first:last], g[first:last]
+    w, slopes, m, s = w[first:last], g[first:last], m[first:last], s[first:last]
     if l1 != 0 or l2 != 0 or clip != np.inf or factor != 1:
         slopes = penalized(w, slopes, number(l1), number(l2), number(clip), number(factor))
     if kind == SGD:
         for i in range(len(w)):
             w[i] -= rate * slopes[i]
     elif kind == MOMENTUM:
-        velocity = m[first:last]
         for i in range(len(w)):
-            velocity[i] = velocity[i] * setting + slopes[i]
-            w[i] -= velocity[i] * rate
+            m[i] = m[i] * setting + slopes[i]
+            w[i] -= m[i] * rate
     elif kind == NESTEROV:
-        velocity = m[first:last]
         for i in range(len(w)):
-            velocity[i] = velocity[i] * setting + slopes[i]
-            w[i] -= (slopes[i] + velocity[i] * setting) * rate
+            m[i] = m[i] * setting + slopes[i]
+            w[i] -= (slopes[i] + m[i] * setting) * rate
     elif kind == ADAGRAD:
-        squares = s[first:last]
         for i in range(len(w)):
-            squares[i] += slopes[i] * slopes[i]
-            w[i] -= slopes[i] / (np.sqrt(squares[i]) + small) * rate
+            s[i] += slopes[i] * slopes[i]
+            w[i] -= slopes[i] / (np.sqrt(s[i]) + small) * rate
     elif kind == RMSPROP:
-        squares, rest = s[first:last], number(1 - setting1)
+        rest = number(1 - setting1)
         for i in range(len(w)):
-            squares[i] = squares[i] * setting + slopes[i] * slopes[i] * rest
-            w[i] -= slopes[i] / (np.sqrt(squares[i]) + small) * rate
+            s[i] = s[i] * setting + slopes[i] * slopes[i] * rest
+            w[i] -= slopes[i] / (np.sqrt(s[i]) + small) * rate
     elif kind == ADAM:
-        mean, squares = m[first:last], s[first:last]
         rest, setting_of_squares, rest_of_squares = number(1 - setting1), number(setting2), number(1 - setting2)
         for i in range(len(w)):
-            squares[i] = squares[i] * setting_of_squares + slopes[i] * slopes[i] * rest_of_squares
-            mean[i] = mean[i] * setting + slopes[i] * rest
-            w[i] = w[i] * kept - mean[i] / (np.sqrt(squares[i]) + small) * rate
+            s[i] = s[i] * setting_of_squares + slopes[i] * slopes[i] * rest_of_squares
+            m[i] = m[i] * setting + slopes[i] * rest
+            w[i] = w[i] * kept - m[i] / (np.sqrt(s[i]) + small) * rate
+    tiny = np.finfo(w.dtype).tiny
+    for numbers in (w, m, s):  # below it are the subnormal ones, with which many processors are a hundred times slower
+        for i in range(len(numbers)):
+            numbers[i] = number(0) if abs(numbers[i]) < tiny else numbers[i]
 
 
 @inlined
