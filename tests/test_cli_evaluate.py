@@ -243,3 +243,18 @@ def test_what_gives_no_class(rng):
         assess(pictures, points, "m")
     with pytest.raises(ValueError, match=r"m does not answer with a class: .* numbers of shape \(2, 4, 4\)"):
         assess(pictures, bh.data.Dataset(points.inputs, np.arange(4), tuple("abcd")), "m")
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), ()])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_last_sigmoid_of_a_single_answer_is_left_out_wherever_it_stands(shape, nested, here):
+    mini, rng = bh.data.load("mini"), np.random.default_rng(0)
+    two = mini.train[mini.train.targets < 2]
+    net = bh.nn.Sequential(bh.nn.Flatten(), bh.nn.Linear(784, 1, rng))
+    bh.fit(net, two, loss=bh.losses.binary_cross_entropy, rng=rng, epochs=3, normalize=bh.data.Normalize(),
+           optimizer=bh.optim.Adam(net.parameters(), lr=0.01))
+    ended = (bh.nn.Sequential(net[0], bh.nn.Sequential(net[1], bh.nn.Sigmoid())) if nested
+             else bh.nn.Sequential(net[0], net[1], bh.nn.Sigmoid()))
+    bh.save(ended, "two.safetensors", input_shape=shape, normalize=bh.data.Normalize(), classes=["0", "1"])
+    code, out, _ = here("evaluate", "two.safetensors", "--data", "mini", "--json")
+    assert code == 0 and json.loads(out)["test_accuracy"] > 0.97

@@ -125,6 +125,22 @@ def test_what_fails_takes_nothing_with_it(again):
     assert len(net.history_) == len(curves[0]) + 1
 
 
+@pytest.mark.parametrize(("parameters", "calls"), [({"solver": "lbfgs"}, 5), ({"batch_norm": True}, 1)])
+def test_neither_a_search_nor_a_batch_norm_that_fails_moves_anything(parameters, calls):
+    net = regressor(warm_start=True, max_iter=2000, tol=1e-3, **parameters).fit(X, T)
+    before, left = net.predict(X), [calls]
+
+    def loss(outputs, targets, sample_weights=None):
+        left[0] -= 1
+        if left[0] == 0:
+            raise RuntimeError("no more")
+        return losses.squared_error(outputs, targets)
+
+    with pytest.raises(RuntimeError):
+        net.set_params(loss=loss).fit(X + 5, -T)
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
 def test_what_is_refused_does_not_cost_the_memory_of_the_optimizer():
     nets = [classifier(shuffle=False).partial_fit(X, Y, classes=range(3)) for _ in range(2)]
     with pytest.raises(ValueError, match="does not know: \\[7\\]"):

@@ -1,7 +1,9 @@
 """The estimators where their users have them: in pipelines, searches and other processes, with frames, sparse matrices
 and labels of every kind."""
 
+import copy
 import pickle
+import warnings
 from functools import partial
 
 import numpy as np
@@ -272,3 +274,22 @@ def test_frames(library):
         assert np.array_equal(net.predict(X), net.predict(frame))
     numbers = clone(NUMBERS).fit(frame, frames.DataFrame({"a": Y, "b": -Y}))
     assert numbers.predict(frame).shape == (200, 2)
+
+
+class Keeps(bh.callbacks.Callback):
+    """Remembers its run, which knows all callbacks, of which one knows the estimator, which knows this one."""
+
+    def on_train_begin(self, run):
+        self.run = run
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, clone, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_callback_may_lead_back_to_its_estimator(copied):
+    net = NeuralNetworkClassifier((4,), callbacks=[Keeps()], max_iter=2, tol=9.0, n_iter_no_change=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net.fit(np.eye(4), [0, 1, 0, 1])
+    again = copied(net)
+    assert isinstance(again.callbacks[0], Keeps) and again.callbacks[0] is not net.callbacks[0]
+    if hasattr(again, "model_"):
+        np.testing.assert_array_equal(again.predict_proba(np.eye(4)), net.predict_proba(np.eye(4)))

@@ -189,6 +189,15 @@ def test_numbers_that_fade_away_end_at_0_and_not_among_the_slow_ones(make, body,
     assert w.numpy()[3] == pytest.approx(0.5, rel=0.01) and np.isnan(w.numpy()[4])
 
 
+def test_half_precision_needs_its_subnormal_numbers():
+    w = Tensor(np.zeros(1, np.float16), requires_grad=True)
+    optimizer = optim.SGD([w], 0.01)
+    for _ in range(100):
+        w.grad = np.full(1, 1e-3, np.float16)
+        optimizer.step()
+    assert w.item() == pytest.approx(-1e-3, rel=0.05)
+
+
 # --- groups and the learning rate -------------------------------------------------------------------------------------
 
 

@@ -131,17 +131,20 @@ def open_model(path: Path) -> SavedModel:
 def with_logits(saved: SavedModel) -> SavedModel:
     """The same model without a last Softmax, or the Sigmoid of a single answer, with which many networks end. All that
     judges a network here takes logits, and makes probabilities of them itself."""
-    network = saved.model
-    if isinstance(network, nn.Sequential) and len(network) > 1 and (
-            isinstance(network[-1], nn.Softmax) or (isinstance(network[-1], nn.Sigmoid) and has_one_answer(saved))):
-        return replace(saved, model=network[:-1])
+    layers = in_a_row(saved.model)
+    if len(layers) > 1 and (
+            isinstance(layers[-1], nn.Softmax) or (isinstance(layers[-1], nn.Sigmoid) and has_one_answer(saved))):
+        return replace(saved, model=nn.Sequential(*layers[:-1]))
     return saved
 
 
 def has_one_answer(saved: SavedModel) -> bool:
-    """Whether a single number comes of a sample; False if the file does not say what a sample is."""
+    """Whether a single number comes of a sample; by the last linear layer, if the file does not say what one is."""
+    if not saved.input_shape:
+        linear = [layer for layer in in_a_row(saved.model) if isinstance(layer, nn.Linear)]
+        return bool(linear) and linear[-1].out_features == 1
     try:  # by arithmetic: whatever the file claims, nothing is run
-        return bool(saved.input_shape) and shape_after(saved.model, saved.input_shape) == (1,)
+        return shape_after(saved.model, saved.input_shape) == (1,)
     except ValueError:  # which is said where samples go in
         return False
 

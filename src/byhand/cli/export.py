@@ -75,7 +75,8 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     byhand.files.c.check_name(name)  # before eight bits are measured, which takes a while
     file = model_file(model)
     with about(file):
-        saved = as_trained(load(model), given, file)
+        loaded = load(model)
+        saved = as_trained(loaded, given, file)
     out = out or file.with_suffix(ENDINGS[form])
     if out.exists():
         raise FileExistsError(f"{out} exists already; choose another name with --out.")
@@ -84,13 +85,17 @@ def export(model: Path, form: str, out: Path | None, name: str | None, int8: boo
     check_ending(out, form)
     if form in ("json", "onnx", "safetensors"):
         check_place_for(saved, form, file)
-    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None,
-                             "normalize": None if saved.normalize is None else saved.normalize.to_dict()}
+    facts: dict[str, Any] = {"version": 1, "model": str(file), "format": form, "file": str(out), "int8": None}
     if int8:
-        facts["int8"], saved = in_eight_bits(saved, model, file, source, quiet)
+        facts["int8"], saved = in_eight_bits(loaded, given, model, file, source, quiet)
     use = write(saved, file, out, form, name, preprocessing, fold)
     say_what_is_assumed(saved, file, notice(listener(quiet)))
-    facts |= {"bytes": out.stat().st_size, "use": use}
+    if not saved.normalize_known and saved.normalize is not None and saved.normalize.scale == 1:
+        notice(listener(quiet))(f"{file} normalizes its inputs itself, and rows go in as they are: they have to be "
+                                "what they were in its training, pixels from 0 to 1 for instance, and not from 0 to "
+                                "255.")
+    facts |= {"normalize": None if saved.normalize is None else saved.normalize.to_dict(),
+              "bytes": out.stat().st_size, "use": use}
     answer(as_json, facts, in_words(facts))
 
 
@@ -115,16 +120,17 @@ def check_place_for(saved: "SavedModel", form: str, file: Path) -> None:
                          "bh.save(model, path, input_shape=(1, 28, 28)), or whatever the shape is, and export that.")
 
 
-def in_eight_bits(saved: "SavedModel", model: Path, file: Path, source: str | None,
+def in_eight_bits(loaded: "SavedModel", given: tuple[float, ...] | None, model: Path, file: Path, source: str | None,
                   quiet: bool) -> tuple[dict[str, Any], "SavedModel"]:
-    """What it costs to have the weights in eight bits, and the model that has them."""
+    """What it costs to have the weights in eight bits, and the model that has them. It reads what it was measured on:
+    if rows turn out to be bytes, it has them divided by 255 as they were."""
     from byhand.assess import assess
 
-    small = byhand.files.c.quantized(saved)
     with known_data(source):
         test = byhand.recipes.data_for(model, source, "mnist", notice(listener(quiet))).test
-    before, after = (assess(as_trained(form, None, file, test.inputs.dtype), test, str(model)).facts()
-                     for form in (saved, small))  # rows may be of bytes, which is known by now
+    saved = as_trained(loaded, given, file, test.inputs.dtype)
+    small = byhand.files.c.quantized(saved)
+    before, after = (assess(form, test, str(model)).facts() for form in (saved, small))
     measured = {"float_test_accuracy": before["test_accuracy"], "test_accuracy": after["test_accuracy"]}
     facts = {"dataset": after["dataset"], "test_samples": after["test_samples"], **measured}
     return facts, replace(small, metrics={**small.metrics, **measured})

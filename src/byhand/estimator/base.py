@@ -93,7 +93,7 @@ class NeuralNetwork(Learned, Parameters):
         rows to judge by after each epoch, which are not learned from; without them, and with early_stopping, a part
         of X is held out. Raises ValueError for what does not fit. Warns with ConvergenceWarning if max_iter epochs were
         not enough. Ctrl-C ends training with a warning, and what was learned stays. Whatever is raised, the estimator
-        is as it was before.
+        answers as it did before.
         """
         with self._as_before_if_it_fails():
             return self._learn(X, y, sample_weight, (X_val, y_val, sample_weight_val))
@@ -121,13 +121,14 @@ class NeuralNetwork(Learned, Parameters):
         """What is refused in the middle, or goes wrong in training, takes nothing with it that was learned before."""
         before = {name: copy.copy(value) if name.endswith("_") and isinstance(value, list) else value  # those grow
                   for name, value in vars(self).items()}
-        weights, version = (self.model_.state_dict(), self._version()) if hasattr(self, "model_") else ({}, 0)
+        weights = self.model_.state_dict() if hasattr(self, "model_") else {}
         try:
             yield
         except BaseException:
             self.__dict__ = before
-            if weights and self._version() != version:  # steps were taken, and what the optimizer remembers is of these
-                self.model_.load_state_dict(weights)
+            if not all(np.array_equal(array, now) for array, now in zip(
+                    weights.values(), self.model_.state_dict().values() if weights else (), strict=True)):
+                self.model_.load_state_dict(weights)  # and what the optimizer remembers is of steps that are undone
                 self._left, self._optimizer = self._version(), None
             raise
 

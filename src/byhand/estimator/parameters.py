@@ -37,6 +37,8 @@ CALLED: dict[str, tuple[list[str], list[str], str]] = {  # what a function is gi
     "learning_rate": (["progress"], [], "bh.schedules.Cosine()"),
     "augment": (["images", "rng"], [], "bh.data.Affine()"),
 }
+PICKLED: set[int] = set()
+"""Which estimators are trying to: a callback that remembers its run leads back to where it is tried."""
 
 
 def goes_step_by_step(estimator: Parameters) -> bool:
@@ -108,25 +110,19 @@ class Parameters(BaseEstimator):
         "alpha": [NOT_NEGATIVE],
         "batch_size": [StrOptions({"auto"}), COUNT],
         "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
-        "learning_rate_init": [POSITIVE],
-        "power_t": [NOT_NEGATIVE],
+        "learning_rate_init": [POSITIVE], "power_t": [NOT_NEGATIVE],
         "max_iter": [COUNT],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [NOT_NEGATIVE],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "momentum": [PART],
-        "nesterovs_momentum": ["boolean"],
+        "momentum": [PART], "nesterovs_momentum": ["boolean"],
         "early_stopping": ["boolean", StrOptions({"score", "loss"})],
         "validation_fraction": [PART],
-        "beta_1": [PART],
-        "beta_2": [PART],
-        "epsilon": [POSITIVE],
-        "n_iter_no_change": [COUNT, Options(Real, {math.inf})],
-        "max_fun": [COUNT],
-        "dropout": [PART],
-        "batch_norm": ["boolean"],
+        "beta_1": [PART], "beta_2": [PART], "epsilon": [POSITIVE],
+        "n_iter_no_change": [COUNT, Options(Real, {math.inf})], "max_fun": [COUNT],
+        "dropout": [PART], "batch_norm": ["boolean"],
         "model": [nn.Module, callable, None],
         "image_shape": ["array-like", None],
         "augment": [callable, None],
@@ -226,15 +222,20 @@ class Parameters(BaseEstimator):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """With all that was learned. A function can be copied that cannot go to another process."""
-        self._check_each_can("be copied", copy.deepcopy)
-        copied = memo[id(self)] = object.__new__(type(self))
+        copied = memo[id(self)] = object.__new__(type(self))  # first, since a callback may lead back here
+        self._check_each_can("be copied", lambda part: copy.deepcopy(part, memo))
         copied.__setstate__(copy.deepcopy(super().__getstate__(), memo))
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """For a file or another process. Raises PicklingError as a copy does."""
-        self._check_each_can("go into a file or to another process",  # joblib can pickle more than Python by itself
-                             lambda part: pickle.dumps(wrap_non_picklable_objects([part])))
+        if id(self) not in PICKLED:
+            PICKLED.add(id(self))
+            try:
+                self._check_each_can("go into a file or to another process",  # joblib can pickle more than Python alone
+                                     lambda part: pickle.dumps(wrap_non_picklable_objects([part])))
+            finally:
+                PICKLED.remove(id(self))
         return super().__getstate__()
 
     def _check_each_can(self, do: str, attempt: Callable[[Any], Any]) -> None:

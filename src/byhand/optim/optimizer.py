@@ -260,7 +260,7 @@ class Optimizer(ABC):
             parts = [array[part] for array in self.memory.values()]
             self.update(w, g, spare, parts, lr, run.steps, own)
             for numbers in (w, *parts):  # weights that nothing pulls at would get lost among numbers that are slow
-                numbers[np.abs(numbers, out=spare) < np.finfo(w.dtype).tiny] = 0
+                numbers[np.abs(numbers, out=spare) < np.finfo(np.result_type(w, np.float32)).tiny] = 0
 
 
 def blocks(run: Run) -> Iterator[slice]:

@@ -22,8 +22,7 @@ from byhand.files.model import SavedModel, must_be_saved
 __all__ = ["check_name", "quantized", "save"]
 
 
-def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False,
-         name: str | None = None) -> list[str]:
+def save(saved: SavedModel, path: str | os.PathLike[str], *, int8: bool = False, name: str | None = None) -> list[str]:
     """Write a network as one C99 file, whole or not at all.
 
     `predict(input, logits)` in it gives what `saved.predict` gives for one sample, in float32, batch norms folded and
