@@ -207,8 +207,8 @@ def test_it_is_not_normalized_twice(here, rng):
         bh.files.onnx.load("theirs.onnx", normalize=AS_IN_THE_LECTURE)
 
 
-AS_THEY_ARE = ("theirs.onnx normalizes its inputs itself, and rows go in as they are: they have to be what they were "
-               "in its training, pixels from 0 to 1 for instance, and not from 0 to 255.\n")
+GOES_IN = ("theirs.onnx normalizes its inputs itself, and rows go in as they are: they have to be what they were "
+           "in its training, pixels from 0 to 1 for instance, and not from 0 to 255.\n")
 
 
 @pytest.mark.parametrize(("data", "said"), [("mini", COMES_IN), ("rows.npz", "")])
@@ -233,11 +233,11 @@ def test_rows_are_pixels_if_they_are_bytes(data, said, here):
     assert (code, err) == (0, said)
     assert the_object(out)["test_accuracy"] == right
     code, out, err = here("export", "theirs.onnx", "--to", "c", "--int8", "--data", data, "--json")
-    assert (code, err) == (0, said or AS_THEY_ARE)
+    assert (code, err) == (0, said or GOES_IN)
     assert the_object(out)["normalize"]["scale"] == (1 / 255 if said else 1), "C reads what it was measured on"
     assert the_object(out)["int8"]["float_test_accuracy"] == right
     code, out, err = here("export", "theirs.onnx", "--to", "safetensors", "--json")
-    assert (code, err) == (0, AS_THEY_ARE) and the_object(out)["normalize"]["scale"] == 1
+    assert (code, err) == (0, GOES_IN) and the_object(out)["normalize"]["scale"] == 1
     code, out, err = here("evaluate", "theirs.onnx", "--data", data, "--normalize", "0.1,0.3")
     assert (code, out) == (2, "") and len(err.splitlines()[-1]) < 160
 
