@@ -173,7 +173,7 @@ def test_max_norm_shortens_long_rows_of_weights_only():
 @pytest.mark.parametrize("body", ["numpy", "jit"])
 @each_optimizer
 def test_numbers_that_fade_away_end_at_0_and_not_among_the_slow_ones(make, body, dtype):
-    """Below the smallest normal number, many processors are a hundred times slower."""
+    """Below the smallest normal number, many processors are far slower."""
     if body == "jit":
         pytest.importorskip("numba")
     smallest = np.finfo(dtype).tiny

@@ -64,7 +64,7 @@ def update(first, last, kind, w, g, m, s, lr, setting1, setting2, eps, decay, l1
             m[i] = m[i] * setting + slopes[i] * rest
             w[i] = w[i] * kept - m[i] / (np.sqrt(s[i]) + small) * rate
     tiny = np.finfo(w.dtype).tiny
-    for numbers in (w, m, s):  # below it are the subnormal ones, with which many processors are a hundred times slower
+    for numbers in (w, m, s):  # below it are the subnormal ones, with which many processors are far slower
         for i in range(len(numbers)):
             numbers[i] = number(0) if abs(numbers[i]) < tiny else numbers[i]
 
